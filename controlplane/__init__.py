@@ -1,0 +1,1 @@
+"""The desired state and how people reach it: settings, manifests, credentials, command line, HTTP."""

@@ -1,0 +1,1 @@
+"""Tests, and the real Kafka cluster that they run against."""
