@@ -1,0 +1,132 @@
+"""The byte path of Produce: finds names and lengths, splices, and never looks into record batches.
+
+Each parser returns None for anything out of the ordinary (tagged fields, transactions, errors, malformed bytes); the
+typed path then decides. Both paths give the same bytes where this one answers; a property test compares them.
+
+Versions: 3-8 plain, 9+ flexible, 10+ tagged leaders and endpoints, 13 topic ids instead of names (KIP-516).
+"""
+
+from dataclasses import dataclass
+from struct import Struct
+from struct import error as StructError
+from typing import Final
+
+from protocol.errors import DecodeError
+from protocol.spans import INT16, TopicSpan, read_count, read_no_tags, read_topic
+
+KEY: Final = 0
+FIRST_FLEXIBLE: Final = 9
+FIRST_WITH_IDS: Final = 13
+
+_ACKS_TIMEOUT: Final = Struct(">hi")
+
+NO_TAGS: Final = b"\0\0\0"
+"""The tagged fields after the last record batch: partition, topic and request have none."""
+
+
+@dataclass(slots=True)
+class ProduceSpans:
+    acks: int
+    topics: list[TopicSpan]
+
+
+def parse_request(data: bytes, pos: int, end: int, version: int) -> ProduceSpans | None:
+    """The spans of a whole request body in data[pos:end], or None where the typed path must look."""
+    flexible, by_id = version >= FIRST_FLEXIBLE, version >= FIRST_WITH_IDS
+    try:
+        acks, pos = _parse_prologue(data, pos, flexible)
+        topics = []
+        count, pos = read_count(data, pos, flexible)
+        for _ in range(count):
+            topic, pos = read_topic(data, pos, flexible, by_id)
+            topic.record_bytes, pos = _skip_partitions(data, pos, end, flexible)
+            topics.append(topic)
+        if flexible:
+            pos = read_no_tags(data, pos)
+    except (StructError, IndexError, DecodeError):
+        return None
+    return ProduceSpans(acks, topics) if pos == end else None
+
+
+def parse_stream_head(data: bytes, pos: int, end: int, version: int) -> ProduceSpans | None:
+    """The spans of a request of one topic and partition of which only the beginning is at hand; `end` is where it will end.
+
+    None unless everything after the record batches is known to be empty from the lengths alone.
+    """
+    flexible, by_id = version >= FIRST_FLEXIBLE, version >= FIRST_WITH_IDS
+    try:
+        acks, pos = _parse_prologue(data, pos, flexible)
+        count, pos = read_count(data, pos, flexible)
+        topic, pos = read_topic(data, pos, flexible, by_id)
+        partitions, pos = read_count(data, pos, flexible)
+        length, pos = read_count(data, pos + 4, flexible)
+    except (StructError, IndexError, DecodeError):
+        return None
+    if count != 1 or partitions != 1 or pos + length + (len(NO_TAGS) if flexible else 0) != end:
+        return None
+    topic.record_bytes = length
+    return ProduceSpans(acks, [topic])
+
+
+def _parse_prologue(data: bytes, pos: int, flexible: bool) -> tuple[int, int]:
+    """acks; raises DecodeError for a transactional request, which the typed path handles."""
+    if flexible:
+        if data[pos]:
+            raise DecodeError("transactional")
+        pos += 1
+    else:
+        if INT16.unpack_from(data, pos)[0] >= 0:
+            raise DecodeError("transactional")
+        pos += 2
+    return _ACKS_TIMEOUT.unpack_from(data, pos)[0], pos + 6
+
+
+def _skip_partitions(data: bytes, pos: int, end: int, flexible: bool) -> tuple[int, int]:
+    """The bytes of all records of a topic, and where the next topic begins."""
+    count, pos = read_count(data, pos, flexible)
+    total = 0
+    for _ in range(count):
+        length, pos = read_count(data, pos + 4, flexible)
+        pos += length
+        if pos > end:
+            raise DecodeError("records beyond the frame")
+        total += length
+        if flexible:
+            pos = read_no_tags(data, pos)
+    if flexible:
+        pos = read_no_tags(data, pos)
+    return total, pos
+
+
+_PARTITION_FIXED: Final = {3: 22, 4: 22, 5: 30, 6: 30, 7: 30, 8: 30}
+"""index, error code, base offset, log append time; log start offset from version 5."""
+_NO_RECORD_ERRORS: Final = {8: b"\0\0\0\0\xff\xff"}
+"""No record errors and a null message; with an empty tag section in flexible versions."""
+_NO_RECORD_ERRORS_FLEXIBLE: Final = b"\x01\0\0"
+
+
+def parse_response(data: bytes, pos: int, end: int, version: int) -> list[TopicSpan] | None:
+    """The topics of a response in which every partition succeeded; None where the typed path must look."""
+    flexible, by_id = version >= FIRST_FLEXIBLE, version >= FIRST_WITH_IDS
+    fixed = _PARTITION_FIXED.get(version, 30)
+    trailer = _NO_RECORD_ERRORS_FLEXIBLE if flexible else _NO_RECORD_ERRORS.get(version, b"")
+    topics = []
+    try:
+        count, pos = read_count(data, pos, flexible)
+        for _ in range(count):
+            topic, pos = read_topic(data, pos, flexible, by_id)
+            topics.append(topic)
+            partitions, pos = read_count(data, pos, flexible)
+            for _ in range(partitions):
+                stop = pos + fixed + len(trailer)
+                if data[pos + 4] or data[pos + 5] or data[pos + fixed : stop] != trailer:
+                    return None
+                pos = stop
+            if flexible:
+                pos = read_no_tags(data, pos)
+        pos += 4
+        if flexible:
+            pos = read_no_tags(data, pos)
+    except (StructError, IndexError, DecodeError):
+        return None
+    return topics if pos == end else None

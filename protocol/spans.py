@@ -1,0 +1,63 @@
+"""What the byte paths of Produce and Fetch share: spans of topics, counts and lengths read in place.
+
+These read without looking whether the bytes are there: IndexError and struct.error mean that they are not, and the
+callers take both, and DecodeError, as "leave it to the typed path".
+"""
+
+from dataclasses import dataclass
+from struct import Struct
+from typing import Final
+
+from protocol.codec import read_uvarint
+from protocol.errors import DecodeError
+
+INT16: Final = Struct(">h")
+INT32: Final = Struct(">i")
+
+
+@dataclass(slots=True)
+class TopicSpan:
+    """A topic in a message: its key (the name's bytes, or the id), the span to replace (length included), its records."""
+
+    key: bytes
+    start: int
+    end: int
+    record_bytes: int = 0
+
+
+def read_count(data: bytes, pos: int, flexible: bool) -> tuple[int, int]:
+    """The number of elements of an array (or of bytes of a compact string) and the next position; null is refused."""
+    if flexible:
+        first = data[pos]
+        if 0 < first < 0x80:
+            return first - 1, pos + 1
+        value, pos = read_uvarint(data, pos, len(data))
+        value -= 1
+    else:
+        value, pos = INT32.unpack_from(data, pos)[0], pos + 4
+    if value < 0:
+        raise DecodeError("null")
+    return value, pos
+
+
+def read_topic(data: bytes, pos: int, flexible: bool, by_id: bool) -> tuple[TopicSpan, int]:
+    """The span of a topic's name or id, and the next position."""
+    start = pos
+    if by_id:
+        stop = pos + 16
+    elif flexible:
+        length, pos = read_count(data, pos, True)
+        stop = pos + length
+    else:
+        pos += 2
+        stop = pos + INT16.unpack_from(data, start)[0]
+    if not pos <= stop <= len(data):
+        raise DecodeError("topic beyond the buffer")
+    return TopicSpan(data[pos:stop], start, stop), stop
+
+
+def read_no_tags(data: bytes, pos: int) -> int:
+    """The position after an empty tag section; any tag is refused."""
+    if data[pos]:
+        raise DecodeError("tagged fields")
+    return pos + 1
