@@ -1,0 +1,31 @@
+"""Real Apache Kafka for tests, the demo and the benchmarks.
+
+`open_cluster` picks where it comes from: a cluster named by ZONEGATE_TEST_BOOTSTRAP, else brokers of our own on the
+JDK, else containers where only a Docker engine is there, else a message that says what is missing.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from tests.kafka.cluster import Cluster, KafkaCluster
+from tests.kafka.distribution import MissingRequirement, distribution
+
+BOOTSTRAP_VARIABLE = "ZONEGATE_TEST_BOOTSTRAP"
+
+__all__ = ["BOOTSTRAP_VARIABLE", "Cluster", "KafkaCluster", "MissingRequirement", "open_cluster"]
+
+
+def open_cluster(
+    acl: bool = False,
+    users: Mapping[str, str] | None = None,
+    super_users: Sequence[str] = (),
+    config: Mapping[str, str] | None = None,
+) -> Cluster:
+    """A cluster that is not started yet: use it in a with statement. The options are KafkaCluster's."""
+    bootstrap = os.environ.get(BOOTSTRAP_VARIABLE)
+    if bootstrap:
+        if acl or users or config:
+            raise MissingRequirement(f"{BOOTSTRAP_VARIABLE} names a plain cluster; these tests need one of their own")
+        return Cluster(bootstrap)
+    distribution()
+    return KafkaCluster(acl, users, super_users, config)

@@ -1,0 +1,116 @@
+"""The server.properties of the cluster's brokers: three nodes, each broker and controller in one."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+BROKER_IDS = (1, 2, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    broker: int
+    controller: int
+    sasl: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What all brokers of a cluster share."""
+
+    ports: Mapping[int, Ports]
+    users: Mapping[str, str] = field(default_factory=dict)
+    super_users: tuple[str, ...] = ()
+    acl: bool = False
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+def host(broker_id: int) -> str:
+    """Each broker has a host of its own where the whole of 127/8 is loopback: a leaked address is then told apart."""
+    return f"127.77.0.{broker_id}" if sys.platform == "linux" else "127.0.0.1"
+
+
+def properties(layout: Layout, broker_id: int, log_dir: str) -> dict[str, str]:
+    return {
+        "node.id": str(broker_id),
+        "process.roles": "broker,controller",
+        "controller.quorum.voters": ",".join(
+            f"{node}@{host(node)}:{ports.controller}" for node, ports in layout.ports.items()
+        ),
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "log.dirs": log_dir,
+        **_listeners(layout, broker_id),
+        **_topics(),
+        **_small_and_quick(),
+        **(_acl(layout.super_users) if layout.acl else {}),
+        **layout.config,
+    }
+
+
+def render(settings: Mapping[str, str]) -> str:
+    return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+
+def _listeners(layout: Layout, broker_id: int) -> dict[str, str]:
+    ports = layout.ports[broker_id]
+    listeners = {"PLAINTEXT": ports.broker, "CONTROLLER": ports.controller}
+    settings = {}
+    if layout.users:
+        listeners["SASL_PLAINTEXT"] = ports.sasl
+        settings["sasl.enabled.mechanisms"] = "PLAIN"
+        settings["listener.name.sasl_plaintext.plain.sasl.jaas.config"] = _jaas(layout.users)
+    addresses = {name: f"{name}://{host(broker_id)}:{port}" for name, port in listeners.items()}
+    settings["listeners"] = ",".join(addresses.values())
+    settings["advertised.listeners"] = ",".join(addresses[name] for name in addresses if name != "CONTROLLER")
+    settings["listener.security.protocol.map"] = (
+        "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT"
+    )
+    return settings
+
+
+def _jaas(users: Mapping[str, str]) -> str:
+    options = " ".join(f'user_{name}="{password}"' for name, password in users.items())
+    return f"org.apache.kafka.common.security.plain.PlainLoginModule required {options};"
+
+
+def _acl(super_users: Iterable[str]) -> dict[str, str]:
+    # The internal listeners have no authentication: brokers, controllers and test set-up are ANONYMOUS there.
+    principals = ["User:ANONYMOUS", *(f"User:{name}" for name in super_users)]
+    return {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": ";".join(principals),
+    }
+
+
+def _topics() -> dict[str, str]:
+    return {
+        # On purpose: it shows that nothing which a client does through the gateway creates a topic.
+        "auto.create.topics.enable": "true",
+        "num.partitions": "3",
+        "default.replication.factor": "3",
+        # An acknowledged record survives one broker, and one broker may be away.
+        "min.insync.replicas": "2",
+        "offsets.topic.replication.factor": "3",
+        "offsets.topic.num.partitions": "6",
+        "transaction.state.log.replication.factor": "3",
+        "transaction.state.log.min.isr": "2",
+        "transaction.state.log.num.partitions": "6",
+        "share.coordinator.state.topic.replication.factor": "3",
+        "share.coordinator.state.topic.min.isr": "2",
+        "share.coordinator.state.topic.num.partitions": "6",
+    }
+
+
+def _small_and_quick() -> dict[str, str]:
+    return {
+        "group.initial.rebalance.delay.ms": "0",
+        # A killed broker is noticed after this long instead of 9 s; shorter would fence brokers on a busy machine.
+        "broker.session.timeout.ms": "6000",
+        "broker.heartbeat.interval.ms": "500",
+        # By default the log cleaner alone takes 128 MiB of heap.
+        "log.cleaner.dedupe.buffer.size": "4194304",
+        "num.io.threads": "4",
+        "num.network.threads": "2",
+        "background.threads": "2",
+    }
