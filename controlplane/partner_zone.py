@@ -1,0 +1,201 @@
+"""The PartnerZone resource, as people write it, and the rules that one resource must keep on its own.
+
+Rules between zones (unique names and service accounts) belong to whoever sees all zones: `manifests`.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from controlplane.problems import Path
+from policies.names import INTERNAL_TOPICS, check_topic_name, check_zone_name
+from policies.zone import Alias, Permission, Zone
+
+KIND = "PartnerZone"
+MAX_SERVICE_ACCOUNT = 255
+
+
+def _checked(check: Callable[[str], str | None]) -> AfterValidator:
+    def validate(text: str) -> str:
+        if reason := check(text):
+            raise ValueError(reason)
+        return text
+
+    return AfterValidator(validate)
+
+
+def _check_backing_topic(name: str) -> str | None:
+    if name in INTERNAL_TOPICS:
+        return f"{name!r} is an internal topic and cannot be shared; name a topic of your own"
+    return check_topic_name(name)
+
+
+def _check_service_account(name: str) -> str | None:
+    if not name or not name.isprintable() or name != name.strip() or len(name) > MAX_SERVICE_ACCOUNT:
+        return (
+            f"{name!r} is not a service account; use 1 to {MAX_SERVICE_ACCOUNT} printable characters "
+            "without a space at either end"
+        )
+    return None
+
+
+def _check_required_text(text: str) -> str | None:
+    return None if text.strip() else "is empty; write a value"
+
+
+def _check_regex(pattern: str) -> str | None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return f"{pattern!r} is not a regular expression: {error}"
+    return None
+
+
+TopicName = Annotated[str, _checked(check_topic_name)]
+BackingTopic = Annotated[str, _checked(_check_backing_topic)]
+ZoneName = Annotated[str, _checked(check_zone_name)]
+ServiceAccount = Annotated[str, _checked(_check_service_account)]
+RequiredText = Annotated[str, _checked(_check_required_text)]
+Regex = Annotated[str, _checked(_check_regex)]
+Limit = Annotated[int, Field(gt=0)]
+
+
+class _Resource(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", alias_generator=to_camel)
+
+
+class Metadata(_Resource):
+    name: ZoneName = Field(examples=["external-partner-zone"])
+    labels: dict[str, str] = {}
+
+
+class AuthenticationMode(_Resource):
+    type: Literal["PLAIN", "OAUTHBEARER", "MTLS"] = "PLAIN"
+    service_account: ServiceAccount = Field(examples=["johndoe"])
+
+
+class SharedTopic(_Resource):
+    name: TopicName = Field(examples=["topic-a"])
+    backing_topic: BackingTopic = Field(examples=["kafka-topic-a"])
+    permission: Literal["READ", "WRITE"] = "READ"
+
+
+class Partner(_Resource):
+    name: RequiredText = Field(examples=["John Doe"])
+    role: str | None = None
+    email: str | None = None
+    phone: str | None = None
+
+
+class TrafficControlPolicies(_Resource):
+    max_produce_rate: Limit | None = None
+    max_consume_rate: Limit | None = None
+    limit_commit_offset: Limit | None = None
+
+
+class AddedHeader(_Resource):
+    key: RequiredText = Field(examples=["x-partner"])
+    value: str = Field(examples=["{{user}}"])
+    override_if_exists: bool = Field(examples=["true"])
+
+
+class RemovedHeader(_Resource):
+    key_regex: Regex = Field(examples=["^internal-.*"])
+
+
+class Headers(_Resource):
+    add_on_produce: list[AddedHeader] = []
+    remove_on_consume: list[RemovedHeader] = []
+
+
+class Spec(_Resource):
+    cluster: RequiredText = Field(examples=["partner1"])
+    display_name: str | None = None
+    description: str | None = None
+    url: str | None = None
+    service_account: ServiceAccount | None = Field(default=None, examples=["johndoe"])
+    authentication_mode: AuthenticationMode | None = None
+    topics: list[SharedTopic] = Field(min_length=1, examples=["[{name: topic-a, backingTopic: kafka-topic-a}]"])
+    partner: Partner | None = None
+    traffic_control_policies: TrafficControlPolicies | None = None
+    headers: Headers | None = None
+
+    @model_validator(mode="after")
+    def _fill_in_both_spellings(self) -> "Spec":
+        if self.authentication_mode is None and self.service_account is not None:
+            self.authentication_mode = AuthenticationMode.model_validate({"serviceAccount": self.service_account})
+        elif self.service_account is None and self.authentication_mode is not None:
+            self.service_account = self.authentication_mode.service_account
+        return self
+
+
+class PartnerZone(_Resource):
+    api_version: Literal["v2", "console/v2"] = Field(examples=["v2"])
+    kind: Literal["PartnerZone"] = Field(examples=[KIND])
+    metadata: Metadata = Field(examples=["{name: external-partner-zone}"])
+    spec: Spec
+
+    def to_zone(self) -> Zone:
+        """What the data plane needs of it. Only for a resource without violations."""
+        return Zone(
+            name=self.metadata.name,
+            cluster=self.spec.cluster,
+            service_account=self.spec.service_account or "",
+            aliases=tuple(
+                Alias(topic.name, topic.backing_topic, Permission(topic.permission)) for topic in self.spec.topics
+            ),
+        )
+
+    def not_enforced(self) -> list[str]:
+        """The fields that this zone sets and this version keeps, but does not act on yet."""
+        policies, headers = self.spec.traffic_control_policies, self.spec.headers
+        fields = []
+        if policies is not None and policies.model_dump(exclude_none=True):
+            fields.append("spec.trafficControlPolicies")
+        if headers is not None and (headers.add_on_produce or headers.remove_on_consume):
+            fields.append("spec.headers")
+        return fields
+
+
+def rule_violations(resource: PartnerZone, cluster_id: str | None = None) -> Iterator[tuple[Path, str]]:
+    """The rules that concern several fields at once. `cluster_id` is the id of the cluster that is configured."""
+    spec = resource.spec
+    if cluster_id is not None and spec.cluster != cluster_id:
+        yield ("spec", "cluster"), f"{spec.cluster!r} is not configured; the configured cluster is {cluster_id!r}"
+    yield from _authentication_violations(spec)
+    yield from _topic_violations(spec.topics)
+
+
+def _authentication_violations(spec: Spec) -> Iterator[tuple[Path, str]]:
+    mode = spec.authentication_mode
+    if mode is None:
+        yield ("spec", "serviceAccount"), "is missing; add it, for example 'serviceAccount: johndoe'"
+        return
+    if mode.service_account != spec.service_account:
+        yield (
+            ("spec", "authenticationMode", "serviceAccount"),
+            f"{mode.service_account!r} contradicts spec.serviceAccount {spec.service_account!r}; keep one of them",
+        )
+    if mode.type != "PLAIN":
+        yield ("spec", "authenticationMode", "type"), f"{mode.type} is not supported yet; use PLAIN"
+
+
+def _topic_violations(topics: list[SharedTopic]) -> Iterator[tuple[Path, str]]:
+    names: set[str] = set()
+    writers: dict[str, str] = {}
+    for position, topic in enumerate(topics):
+        here: Path = ("spec", "topics", position)
+        if topic.name in names:
+            yield (*here, "name"), f"another topic of this zone is named {topic.name!r} already; give each its own name"
+        names.add(topic.name)
+        if topic.permission != "WRITE":
+            continue
+        if (first := writers.setdefault(topic.backing_topic, topic.name)) != topic.name:
+            yield (
+                (*here, "permission"),
+                f"{first!r} and {topic.name!r} both have WRITE on {topic.backing_topic!r}; "
+                "only one alias of a backing topic may, so give the other READ",
+            )
