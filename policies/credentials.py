@@ -1,7 +1,7 @@
 """Passwords of service accounts: made, hashed and verified. Where the hashes are kept is not decided here.
 
-Passwords are never chosen by a person: `new_password` draws 192 random bits. A slow hash (bcrypt, scrypt,
-PBKDF2) makes guessing expensive where passwords can be guessed; nobody guesses 192 random bits, so one salted
+Passwords are never chosen by a person: `new_password` draws more than 192 random bits. A slow hash (bcrypt, scrypt,
+PBKDF2) makes guessing expensive where passwords can be guessed; nobody guesses so many, so one salted
 SHA-256 is as safe here. It also takes microseconds: a slow one would hold up the event loop, and with it every
 other partner's traffic, at each login and at each wrong password that anybody cares to send.
 """
@@ -10,10 +10,12 @@ import hashlib
 import hmac
 import re
 import secrets
+import string
 from dataclasses import dataclass
 
-PASSWORD_BYTES = 24
 SALT_BYTES = 16
+PASSWORD_LENGTH = 33
+"""One of 52 letters and 32 of 62 letters and digits: 196 bits."""
 
 _HASH = re.compile(r"sha256:((?:[0-9a-f]{2}){8,64}):([0-9a-f]{64})", re.ASCII)
 
@@ -29,8 +31,12 @@ class Credential:
 
 
 def new_password() -> str:
-    """A random password, safe in URLs, shells and JAAS lines."""
-    return secrets.token_urlsafe(PASSWORD_BYTES)
+    """A random password, safe in URLs, shells and JAAS lines.
+
+    It begins with a letter, because Java reads an unquoted `password=7abc` of a JAAS line as the number 7.
+    """
+    first = secrets.choice(string.ascii_letters)
+    return first + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(PASSWORD_LENGTH - 1))
 
 
 def hash_password(password: str) -> str:
