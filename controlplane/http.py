@@ -1,0 +1,93 @@
+"""The admin HTTP interface: health, readiness and metrics, in the gateway's own event loop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Protocol
+
+import uvicorn
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from controlplane.settings import HostPort
+
+STOP_TIMEOUT_SECONDS = 2
+"""A scrape takes milliseconds; whoever still reads after this long does not hold up the process's end."""
+
+
+class HasRegistry(Protocol):
+    @property
+    def registry(self) -> CollectorRegistry: ...
+
+
+class Observed(Protocol):
+    """What the admin interface asks of a gateway."""
+
+    @property
+    def ready(self) -> bool: ...
+
+    @property
+    def metrics(self) -> HasRegistry: ...
+
+    def why_not_ready(self) -> str: ...
+
+
+def create_app(gateway: Observed) -> FastAPI:
+    app = FastAPI(title="zonegate gateway", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/health/live")
+    async def live() -> dict[str, str]:
+        return {"status": "LIVE"}
+
+    @app.get("/health/ready")
+    async def ready() -> JSONResponse:
+        if gateway.ready:
+            return JSONResponse({"status": "READY"})
+        return JSONResponse({"status": "NOT_READY", "reason": gateway.why_not_ready()}, status_code=503)
+
+    # A coroutine, not a function that runs in a thread: the gateway's counters belong to the event loop.
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(gateway.metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    return app
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the process that it is a part of."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class AdminServer:
+    """Serves an application at an address until it is stopped."""
+
+    def __init__(self, app: FastAPI, address: HostPort) -> None:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=STOP_TIMEOUT_SECONDS,
+        )
+        self._address = address
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+        self.port = address.port
+
+    def start(self) -> None:
+        """Binds, so that an address that is taken is an OSError here, and then serves."""
+        family = socket.AF_INET6 if ":" in self._address.host else socket.AF_INET
+        listener = socket.create_server(tuple(self._address), family=family)
+        self.port = listener.getsockname()[1]
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="admin-http")
+
+    async def stop(self) -> None:
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
