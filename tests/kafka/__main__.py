@@ -11,7 +11,8 @@ import signal
 import sys
 from types import FrameType
 
-from tests.kafka import MissingRequirement, open_cluster
+from tests.kafka import KafkaCluster, MissingRequirement, open_cluster
+from tests.kafka.archive import ensure_class_archive
 from tests.kafka.distribution import distribution
 
 
@@ -28,13 +29,18 @@ def main() -> None:
     options = parser.parse_args()
     try:
         if options.command == "prepare":
-            open_cluster()
+            prepare()
         elif options.command == "start":
             start()
         else:
             run_tool(options.name, options.arguments)
     except (MissingRequirement, ValueError) as problem:
         sys.exit(str(problem))
+
+
+def prepare() -> None:
+    if isinstance(open_cluster(), KafkaCluster):
+        ensure_class_archive()
 
 
 def start() -> None:

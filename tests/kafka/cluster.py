@@ -13,6 +13,7 @@ import threading
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -40,8 +41,9 @@ class BrokersNotOurs(Exception):
 class Cluster:
     """A cluster that runs already, reached over a plaintext listener."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, kafka: Distribution | None = None) -> None:
         self._bootstrap = bootstrap
+        self._given_kafka = kafka
 
     def __enter__(self) -> Self:
         self.start()
@@ -122,8 +124,12 @@ class Cluster:
         timeout: float = TOOL_SECONDS,
     ) -> subprocess.CompletedProcess[str]:
         """Run one of Kafka's own tools to its end. The arguments are the tool's: name --bootstrap-server yourself."""
-        command = distribution().tool_command(tool, args)
+        command = self._kafka.tool_command(tool, args)
         return subprocess.run(command, input=input or "", capture_output=True, text=True, timeout=timeout, check=False)
+
+    @cached_property
+    def _kafka(self) -> Distribution:
+        return self._given_kafka or distribution()
 
     def _live_addresses(self) -> Iterable[wire.Address]:
         return self.broker_addresses().values()
@@ -156,6 +162,7 @@ class KafkaCluster(Cluster):
         users: Mapping[str, str] | None = None,
         super_users: Sequence[str] = (),
         config: Mapping[str, str] | None = None,
+        kafka: Distribution | None = None,
     ) -> None:
         ports = free_ports(3 * len(settings.BROKER_IDS))
         self._layout = settings.Layout(
@@ -165,7 +172,7 @@ class KafkaCluster(Cluster):
             acl=acl,
             config=dict(config or {}),
         )
-        super().__init__(self._addresses({node: each.broker for node, each in self._layout.ports.items()}))
+        super().__init__(self._addresses({node: each.broker for node, each in self._layout.ports.items()}), kafka)
         self.cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._watchdog: subprocess.Popen[str] | None = None
@@ -194,14 +201,13 @@ class KafkaCluster(Cluster):
 
     def start(self) -> None:
         """Start the three brokers; returns once each of them sees all three."""
-        kafka = distribution()
         with self._lock:
             self._folder = Path(tempfile.mkdtemp(prefix="zonegate-kafka-"))
             self._watchdog = self._start_watchdog()
             try:
-                self._format(kafka)
+                self._format()
                 for broker_id in settings.BROKER_IDS:
-                    self._launch(kafka, broker_id)
+                    self._launch(broker_id)
                 self._wait_for_all_running()
             except BaseException:
                 self.stop()
@@ -232,7 +238,7 @@ class KafkaCluster(Cluster):
             self._reap(broker_id)
 
     def kill_broker(self, broker_id: int) -> None:
-        """End one broker as a power cut would; the others notice when its session times out, after about 6 s."""
+        """End one broker as a power cut would; the others notice when its session times out, after about 4 s."""
         with self._lock:
             self._processes[broker_id].kill()
             self._reap(broker_id)
@@ -242,7 +248,7 @@ class KafkaCluster(Cluster):
         with self._lock:
             if broker_id in self._processes:
                 raise ValueError(f"broker {broker_id} runs already")
-            self._launch(distribution(), broker_id)
+            self._launch(broker_id)
             self._wait_for_all_running()
 
     def _start_watchdog(self) -> subprocess.Popen[str]:
@@ -255,13 +261,13 @@ class KafkaCluster(Cluster):
             self._watchdog.stdin.write(line + "\n")
             self._watchdog.stdin.flush()
 
-    def _format(self, kafka: Distribution) -> None:
+    def _format(self) -> None:
         for node in settings.BROKER_IDS:
             text = settings.render(settings.properties(self._layout, node, str(self._folder / f"data-{node}")))
             self._properties_file(node).write_text(text, encoding="utf-8")
         formatting = [
             subprocess.Popen(
-                kafka.tool_command(
+                self._kafka.tool_command(
                     "kafka-storage", ["format", "-t", self.cluster_id, "-c", str(self._properties_file(node))]
                 ),
                 stdout=subprocess.PIPE,
@@ -275,9 +281,9 @@ class KafkaCluster(Cluster):
             if process.returncode != 0:
                 raise KafkaStartError(f"formatting a broker's storage failed:\n{output}")
 
-    def _launch(self, kafka: Distribution, broker_id: int) -> None:
+    def _launch(self, broker_id: int) -> None:
         options = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-Dkafka.log.level=INFO", "-Djava.awt.headless=true")
-        command = kafka.command("kafka.Kafka", [str(self._properties_file(broker_id))], options)
+        command = self._kafka.command("kafka.Kafka", [str(self._properties_file(broker_id))], options)
         with self._log_file(broker_id).open("ab") as log:
             # A session of its own: Ctrl-C in the terminal is for the test run, which then stops its brokers.
             self._processes[broker_id] = process = subprocess.Popen(

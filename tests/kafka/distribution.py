@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,10 +74,12 @@ class Distribution:
 
     java: Path
     libs: Path
+    options: tuple[str, ...] = ()
 
     def command(self, main_class: str, args: Iterable[str], options: Iterable[str]) -> list[str]:
         return [
             str(self.java),
+            *self.options,
             *options,
             f"-Dlog4j2.configurationFile={LOG4J_CONFIG}",
             "-cp",
@@ -90,7 +92,7 @@ class Distribution:
         if tool not in TOOLS:
             raise ValueError(f"{tool} is none of Kafka's tools; known: {', '.join(TOOLS)}")
         # A tool lives for a second: the quick compiler and the plain collector suit it best.
-        options = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+        options = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
         return self.command(TOOLS[tool], args, options)
 
 
@@ -127,21 +129,32 @@ def distribution() -> Distribution:
     java = find_java()
     folder = cache_folder()
     if not folder.is_dir():
-        _fetch_once(folder)
-    return Distribution(java, folder)
+        under_lock(folder, lambda: _fetch(folder))
+    classes = class_archive(java)
+    # The archive only saves time: a JVM that cannot use it starts without. It must not say so among a tool's output.
+    options = (f"-XX:SharedArchiveFile={classes}", "-Xshare:auto", "-Xlog:disable") if classes.is_file() else ()
+    return Distribution(java, folder, options)
 
 
-def _fetch_once(folder: Path) -> None:
-    """Several runs may want to fetch at the same time: the others wait for the first, and find the folder."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(folder.name + ".lock").open("w") as lock:
+def class_archive(java: Path) -> Path:
+    """Where archive.py keeps Kafka's classes for this very JVM, ready to be mapped into memory."""
+    release = java.resolve().parent.parent / "release"
+    digest = hashlib.sha256(release.read_bytes() if release.is_file() else str(java).encode()).hexdigest()[:8]
+    folder = cache_folder()
+    return folder.with_name(f"{folder.name}-{digest}.jsa")
+
+
+def under_lock(target: Path, make: Callable[[], None]) -> None:
+    """Several runs may want to make a file or folder at the same time: the others wait for the first, and find it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(target.name + ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("Another run is fetching Apache Kafka: waiting for it")
+            say(f"Another run is making {target}: waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.is_dir():
-            _fetch(folder)
+        if not target.exists():
+            make()
 
 
 def _fetch(folder: Path) -> None:
