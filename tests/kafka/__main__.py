@@ -50,6 +50,10 @@ def start() -> None:
     signal.signal(signal.SIGTERM, end)
     try:
         with open_cluster() as cluster:
+            if isinstance(cluster, KafkaCluster):
+                print(f"Logs and data are in {cluster.folder}")
+                for broker_id in cluster.broker_ids:
+                    print(f"Broker {broker_id} is process {cluster.broker_pid(broker_id)}")
             print(f"Kafka runs; Ctrl-C ends it. Bootstrap servers: {cluster.bootstrap}", flush=True)
             signal.pause()
     except KeyboardInterrupt:

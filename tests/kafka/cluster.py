@@ -176,7 +176,7 @@ class KafkaCluster(Cluster):
         self.cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._watchdog: subprocess.Popen[str] | None = None
-        self._folder = Path()
+        self.folder = Path()
         self._lock = threading.RLock()
 
     @staticmethod
@@ -202,7 +202,7 @@ class KafkaCluster(Cluster):
     def start(self) -> None:
         """Start the three brokers; returns once each of them sees all three."""
         with self._lock:
-            self._folder = Path(tempfile.mkdtemp(prefix="zonegate-kafka-"))
+            self.folder = Path(tempfile.mkdtemp(prefix="zonegate-kafka-"))
             self._watchdog = self._start_watchdog()
             try:
                 self._format()
@@ -253,7 +253,7 @@ class KafkaCluster(Cluster):
 
     def _start_watchdog(self) -> subprocess.Popen[str]:
         program = Path(__file__).with_name("watchdog.py")
-        command = [sys.executable, "-I", str(program), str(self._folder)]
+        command = [sys.executable, "-I", str(program), str(self.folder)]
         return subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True)
 
     def _tell_watchdog(self, line: str) -> None:
@@ -263,7 +263,7 @@ class KafkaCluster(Cluster):
 
     def _format(self) -> None:
         for node in settings.BROKER_IDS:
-            text = settings.render(settings.properties(self._layout, node, str(self._folder / f"data-{node}")))
+            text = settings.render(settings.properties(self._layout, node, str(self.folder / f"data-{node}")))
             self._properties_file(node).write_text(text, encoding="utf-8")
         formatting = [
             subprocess.Popen(
@@ -287,7 +287,7 @@ class KafkaCluster(Cluster):
         with self._log_file(broker_id).open("ab") as log:
             # A session of its own: Ctrl-C in the terminal is for the test run, which then stops its brokers.
             self._processes[broker_id] = process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self._folder
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.folder
             )
         self._tell_watchdog(f"+{process.pid}")
 
@@ -326,10 +326,10 @@ class KafkaCluster(Cluster):
         return self.broker_address(next(iter(self._processes)))
 
     def _properties_file(self, broker_id: int) -> Path:
-        return self._folder / f"broker-{broker_id}.properties"
+        return self.folder / f"broker-{broker_id}.properties"
 
     def _log_file(self, broker_id: int) -> Path:
-        return self._folder / f"broker-{broker_id}.log"
+        return self.folder / f"broker-{broker_id}.log"
 
     def _log_tail(self, broker_id: int, lines: int = 30) -> str:
         text = self._log_file(broker_id).read_text(encoding="utf-8", errors="replace")
