@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from tests.kafka.cluster import Cluster, KafkaCluster
+from tests.kafka.container import ContainerCluster, docker_answers
 from tests.kafka.distribution import MissingRequirement, distribution
 
 BOOTSTRAP_VARIABLE = "ZONEGATE_TEST_BOOTSTRAP"
@@ -27,5 +28,10 @@ def open_cluster(
         if acl or users or config:
             raise MissingRequirement(f"{BOOTSTRAP_VARIABLE} names a plain cluster; these tests need one of their own")
         return Cluster(bootstrap)
-    distribution()
+    try:
+        distribution()
+    except MissingRequirement as missing:
+        if not docker_answers():
+            raise MissingRequirement(f"{missing}\nA Docker engine would do instead, and none answers.") from None
+        return ContainerCluster(acl, users, super_users, config)
     return KafkaCluster(acl, users, super_users, config)

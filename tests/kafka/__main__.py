@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def prepare() -> None:
-    if isinstance(open_cluster(), KafkaCluster):
+    if type(open_cluster()) is KafkaCluster:
         ensure_class_archive()
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from kio.schema.errors import ErrorCode
 
@@ -36,6 +36,17 @@ class KafkaStartError(Exception):
 
 class BrokersNotOurs(Exception):
     """The cluster existed before the test run, which must not stop or start its brokers."""
+
+
+class BrokerProcess(Protocol):
+    """What a running broker can be told; subprocess.Popen is one."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
 
 
 class Cluster:
@@ -174,7 +185,7 @@ class KafkaCluster(Cluster):
         )
         super().__init__(self._addresses({node: each.broker for node, each in self._layout.ports.items()}), kafka)
         self.cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._processes: dict[int, BrokerProcess] = {}
         self._watchdog: subprocess.Popen[str] | None = None
         self.folder = Path()
         self._lock = threading.RLock()
@@ -205,9 +216,10 @@ class KafkaCluster(Cluster):
             self.folder = Path(tempfile.mkdtemp(prefix="zonegate-kafka-"))
             self._watchdog = self._start_watchdog()
             try:
+                self._write_properties()
                 self._format()
                 for broker_id in settings.BROKER_IDS:
-                    self._launch(broker_id)
+                    self._processes[broker_id] = self._spawn(broker_id)
                 self._wait_for_all_running()
             except BaseException:
                 self.stop()
@@ -248,7 +260,7 @@ class KafkaCluster(Cluster):
         with self._lock:
             if broker_id in self._processes:
                 raise ValueError(f"broker {broker_id} runs already")
-            self._launch(broker_id)
+            self._processes[broker_id] = self._spawn(broker_id)
             self._wait_for_all_running()
 
     def _start_watchdog(self) -> subprocess.Popen[str]:
@@ -261,40 +273,43 @@ class KafkaCluster(Cluster):
             self._watchdog.stdin.write(line + "\n")
             self._watchdog.stdin.flush()
 
-    def _format(self) -> None:
+    def _write_properties(self) -> None:
         for node in settings.BROKER_IDS:
             text = settings.render(settings.properties(self._layout, node, str(self.folder / f"data-{node}")))
             self._properties_file(node).write_text(text, encoding="utf-8")
+
+    def _format(self) -> None:
+        commands = [self._kafka.tool_command("kafka-storage", self._format_args(node)) for node in settings.BROKER_IDS]
         formatting = [
-            subprocess.Popen(
-                self._kafka.tool_command(
-                    "kafka-storage", ["format", "-t", self.cluster_id, "-c", str(self._properties_file(node))]
-                ),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            for node in settings.BROKER_IDS
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            for command in commands
         ]
         outputs = [process.communicate()[0] for process in formatting]
         for process, output in zip(formatting, outputs, strict=True):
             if process.returncode != 0:
                 raise KafkaStartError(f"formatting a broker's storage failed:\n{output}")
 
-    def _launch(self, broker_id: int) -> None:
+    def _format_args(self, broker_id: int) -> list[str]:
+        return ["format", "--cluster-id", self.cluster_id, "--config", str(self._properties_file(broker_id))]
+
+    def _spawn(self, broker_id: int) -> BrokerProcess:
         options = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-Dkafka.log.level=INFO", "-Djava.awt.headless=true")
         command = self._kafka.command("kafka.Kafka", [str(self._properties_file(broker_id))], options)
         with self._log_file(broker_id).open("ab") as log:
             # A session of its own: Ctrl-C in the terminal is for the test run, which then stops its brokers.
-            self._processes[broker_id] = process = subprocess.Popen(
+            process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.folder
             )
         self._tell_watchdog(f"+{process.pid}")
+        return process
+
+    def _forget(self, process: BrokerProcess) -> None:
+        self._tell_watchdog(f"-{process.pid}")
 
     def _reap(self, broker_id: int) -> None:
         process = self._processes.pop(broker_id)
         process.wait()
-        self._tell_watchdog(f"-{process.pid}")
+        self._forget(process)
 
     def _wait_for_all_running(self) -> None:
         wanted = set(self._processes)

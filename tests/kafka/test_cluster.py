@@ -19,14 +19,8 @@ from tests.kafka.wire import TopicNotCreated
 pytestmark = pytest.mark.kafka
 
 
-def own(cluster: Cluster) -> KafkaCluster:
-    if not isinstance(cluster, KafkaCluster):
-        pytest.skip("needs brokers in processes of our own")
-    return cluster
-
-
-def test_three_brokers_answer(kafka: Cluster) -> None:
-    assert own(kafka).broker_addresses() == {node: kafka.broker_address(node) for node in (1, 2, 3)}
+def test_three_brokers_answer(own_kafka: KafkaCluster) -> None:
+    assert own_kafka.broker_addresses() == {node: own_kafka.broker_address(node) for node in (1, 2, 3)}
 
 
 def test_a_tool_sees_a_created_topic(kafka: Cluster) -> None:
@@ -54,8 +48,8 @@ def test_the_reason_for_a_topic_not_created_is_kafkas(kafka: Cluster) -> None:
 
 
 @pytest.mark.parametrize("end", [KafkaCluster.stop_broker, KafkaCluster.kill_broker])
-def test_an_ended_broker_comes_back(kafka: Cluster, end: Callable[[KafkaCluster, int], None]) -> None:
-    cluster = own(kafka)
+def test_an_ended_broker_comes_back(own_kafka: KafkaCluster, end: Callable[[KafkaCluster, int], None]) -> None:
+    cluster = own_kafka
     topic = f"harness.{end.__name__}"
     cluster.create_topic(topic)
     leader = cluster.leader(topic, 0)
