@@ -71,6 +71,7 @@ class AdminServer:
             app,
             log_config=None,
             access_log=False,
+            server_header=False,
             lifespan="off",
             ws="none",
             timeout_graceful_shutdown=STOP_TIMEOUT_SECONDS,

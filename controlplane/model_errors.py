@@ -55,7 +55,8 @@ def _message(details: ErrorDetails, model: type[BaseModel], path: Path) -> str:
             return f"{value} is too small; use {_number(context['ge'])} or more"
         case "too_short":
             return "needs at least one entry" + _example(model, path)
-    return _wrong_type(details["type"], value) or details["msg"]
+    optional = field is None or not field.is_required()
+    return _wrong_type(details["type"], value, optional) or details["msg"]
 
 
 _TYPE_HINTS = {
@@ -79,12 +80,12 @@ class _Secret:
 _SECRET = _Secret()
 
 
-def _wrong_type(error_type: str, value: object) -> str | None:
+def _wrong_type(error_type: str, value: object, optional: bool) -> str | None:
     wanted = error_type.partition("_")[0]
     if wanted not in _TYPE_HINTS:
         return None
     if value is None:
-        return f"is empty; {_TYPE_HINTS[wanted]} or remove the field"
+        return f"is empty; {_TYPE_HINTS[wanted]}" + (" or remove the field" if optional else "")
     if wanted == "string" and isinstance(value, bool | int | float):
         return f"{_shown(value)} is {_kind(value)} and text is needed; put it in quotes"
     if isinstance(value, dict | list):

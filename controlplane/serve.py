@@ -45,8 +45,8 @@ class StartError(Exception):
 def run(config: FilePath | None, zones_dir: FilePath) -> None:
     """Serves until a signal. Raises ConfigurationError or StartError."""
     settings = load_settings(config, os.environ)
-    configure_logging(settings.log)
     desired = DesiredState(zones_dir, settings.credentials_file, settings.cluster.id)
+    configure_logging(settings.log)
     uvloop.run(_main(settings, desired))
 
 

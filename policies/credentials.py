@@ -11,7 +11,7 @@ import hmac
 import re
 import secrets
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SALT_BYTES = 16
 PASSWORD_LENGTH = 33
@@ -27,7 +27,7 @@ class Credential:
     id: str
     zone: str
     created: str
-    password_hash: str
+    password_hash: str = field(repr=False)
 
 
 def new_password() -> str:

@@ -1,0 +1,43 @@
+"""A gateway that serves nobody: what the control plane sees of one, under the test's control."""
+
+import asyncio
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter
+
+from policies.credentials import Credential
+from policies.zone import Zone
+
+
+class FakeMetrics:
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        Counter("zonegate_requests", "Requests.", registry=self.registry).inc(3)
+
+
+class FakeGateway:
+    """Starts when `reachable` is set, and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.metrics = FakeMetrics()
+        self.reachable = asyncio.Event()
+        self.start_error: Exception | None = None
+        self.ready = False
+        self.stopped = False
+        self.applied: asyncio.Queue[tuple[Sequence[Zone], Sequence[Credential]]] = asyncio.Queue()
+
+    async def start(self) -> None:
+        if self.start_error is not None:
+            raise self.start_error
+        await self.reachable.wait()
+        self.ready = True
+
+    async def stop(self) -> None:
+        self.ready = False
+        self.stopped = True
+
+    def why_not_ready(self) -> str:
+        return "" if self.ready else "no broker answers"
+
+    def apply(self, zones: Sequence[Zone], credentials: Sequence[Credential]) -> None:
+        self.applied.put_nowait((zones, credentials))

@@ -1,0 +1,154 @@
+"""The credentials file: what it may hold, and that no writer ever loses another's entry."""
+
+import multiprocessing
+import os
+import stat
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from controlplane.credential_file import generate_credential, load_credentials
+from controlplane.problems import ConfigurationError
+from policies.credentials import Credential, hash_password, verify_password
+from tests.unit.controlplane.conftest import WriteFile
+
+HASH = hash_password("secret")
+ENTRY = f"- id: one\n  zone: z\n  created: 2025-01-27T12:55:05Z\n  hash: {HASH}\n"
+
+
+def errors_of(file: Path) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load_credentials(file)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_entries_are_read(write: WriteFile) -> None:
+    assert load_credentials(write("c.yaml", ENTRY)) == [Credential("one", "z", "2025-01-27T12:55:05Z", HASH)]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "[]\n"])
+def test_a_file_without_entries(write: WriteFile, text: str) -> None:
+    assert load_credentials(write("c.yaml", text)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("a: 1\n", "c.yaml:1: is not a list of credentials; write each as '- id: ...'"),
+        (
+            ENTRY.replace("  zone: z\n", ""),
+            "c.yaml:1: [0].zone: is missing; add it, for example 'zone: external-partner-zone'",
+        ),
+        (
+            ENTRY.replace("zone: z", "zone: Z"),
+            "c.yaml:2: [0].zone: 'Z' is not a zone name; use 1 to 63 lower-case letters, digits, '_', '.' and '-'",
+        ),
+        (ENTRY + "  Hash: x\n", "c.yaml:5: [0].Hash: unknown field; did you mean hash?"),
+        (
+            ENTRY.replace("2025-01-27T12:55:05Z", "yesterday"),
+            "c.yaml:3: [0].created: 'yesterday' is not a time; write it as 2025-01-27T12:55:05Z",
+        ),
+        (
+            ENTRY + ENTRY.replace(HASH, "my-secret"),
+            "c.yaml:8: [1].hash: is not a password hash (sha256:<salt>:<digest>); "
+            "make one with 'zonegate credentials generate'",
+        ),
+        (
+            ENTRY.replace(HASH, "123456"),
+            "c.yaml:4: [0].hash: the value does not fit; write text here, in quotes if it looks like a number",
+        ),
+        (ENTRY + ENTRY, "c.yaml:5: [1].id: 'one' is used already in line 1; ids are unique"),
+        ("- id: [\n", "c.yaml:2: is not valid YAML: did not find expected node content, while parsing a flow node"),
+    ],
+)
+def test_errors_name_the_line_and_never_a_secret(write: WriteFile, text: str, error: str) -> None:
+    assert errors_of(write("c.yaml", text)) == [error]
+
+
+def test_a_generated_password_verifies_and_only_its_hash_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+
+    credential, password = generate_credential(file, "z")
+
+    assert load_credentials(file) == [credential]
+    assert credential.zone == "z"
+    assert verify_password(password, credential.password_hash)
+    assert password not in file.read_text()
+
+
+def test_entries_and_comments_are_kept(write: WriteFile) -> None:
+    before = f"# the first\n{ENTRY}# the end"
+    file = write("c.yaml", before)
+
+    credential, _ = generate_credential(file, "z")
+
+    assert file.read_text().startswith(before + "\n- id: ")
+    assert load_credentials(file)[1] == credential
+
+
+def test_only_the_owner_may_read_the_file(write: WriteFile) -> None:
+    file = write("c.yaml", ENTRY)
+    file.chmod(0o644)
+
+    generate_credential(file, "z")
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_behind_a_link_the_file_is_replaced(write: WriteFile) -> None:
+    file = write("secrets/c.yaml", ENTRY)
+    link = Path("link.yaml")
+    link.symlink_to(file)
+
+    generate_credential(link, "z")
+
+    assert link.is_symlink()
+    assert len(load_credentials(file)) == 2
+
+
+@pytest.mark.parametrize("text", ["[]\n", "  - id: one\n    zone: z\n"])
+def test_a_file_that_nothing_can_be_added_to_stays_as_it_is(write: WriteFile, text: str) -> None:
+    text = text.replace("    zone: z\n", "".join(f"  {line}\n" for line in ENTRY.splitlines()[1:]))
+    Path("c.yaml").write_text(text)
+
+    with pytest.raises(ConfigurationError) as caught:
+        generate_credential(Path("c.yaml"), "z")
+
+    assert "nothing can be added at the end of this file" in str(caught.value)
+    assert Path("c.yaml").read_text() == text
+    assert os.listdir() == ["c.yaml"]
+
+
+def test_a_broken_file_is_not_added_to(write: WriteFile) -> None:
+    file = write("c.yaml", "- id: one\n")
+
+    with pytest.raises(ConfigurationError, match=r"zone: is missing"):
+        generate_credential(file, "z")
+
+    assert file.read_text() == "- id: one\n"
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    file = tmp_path / "none" / "c.yaml"
+
+    with pytest.raises(ConfigurationError) as caught:
+        generate_credential(file, "z")
+
+    assert str(caught.value) == f"{file}: cannot be written: No such file or directory"
+
+
+def _generate_many(file: Path, zone: str, count: int) -> list[str]:
+    return [generate_credential(file, zone)[0].id for _ in range(count)]
+
+
+def test_writers_at_the_same_time_all_survive(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    arguments: Sequence[tuple[Path, str, int]] = [(file, f"zone-{number}", 10) for number in range(4)]
+
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        generated = pool.starmap(_generate_many, arguments)
+
+    assert sorted(entry.id for entry in load_credentials(file)) == sorted(chain.from_iterable(generated))
+    assert os.listdir(tmp_path) == ["c.yaml"]

@@ -1,0 +1,52 @@
+"""The admin interface: live while the process is, ready only while the gateway is."""
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from controlplane.http import create_app
+from tests.unit.controlplane.fake_gateway import FakeGateway
+
+
+async def get(gateway: FakeGateway, path: str) -> httpx.Response:
+    transport = httpx.ASGITransport(app=create_app(gateway))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        return await client.get(path)
+
+
+async def test_live_whatever_upstream_does() -> None:
+    response = await get(FakeGateway(), "/health/live")
+
+    assert (response.status_code, response.json()) == (200, {"status": "LIVE"})
+
+
+async def test_not_ready_says_why() -> None:
+    response = await get(FakeGateway(), "/health/ready")
+
+    assert (response.status_code, response.json()) == (503, {"status": "NOT_READY", "reason": "no broker answers"})
+
+
+async def test_ready() -> None:
+    gateway = FakeGateway()
+    gateway.ready = True
+
+    response = await get(gateway, "/health/ready")
+
+    assert (response.status_code, response.json()) == (200, {"status": "READY"})
+
+
+async def test_metrics_are_those_of_the_gateway() -> None:
+    response = await get(FakeGateway(), "/metrics")
+
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    samples = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+    assert samples["zonegate_requests_total"] == 3
+
+
+async def test_nothing_else_is_served() -> None:
+    for path in ("/", "/docs", "/openapi.json", "/redoc"):
+        assert (await get(FakeGateway(), path)).status_code == 404

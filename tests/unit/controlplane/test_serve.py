@@ -1,0 +1,189 @@
+"""The life of `zonegate serve`, around a gateway that serves nobody."""
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from controlplane.http import AdminServer, create_app
+from controlplane.serve import StartError, serve
+from controlplane.settings import HostPort, Settings
+from controlplane.watch import DesiredState
+from tests.unit.controlplane.conftest import WriteFile
+from tests.unit.controlplane.fake_gateway import FakeGateway
+from tests.unit.controlplane.test_watch import ENTRY, zone
+
+DEADLINE_SECONDS = 10
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings.model_validate(
+        {"cluster": {"bootstrap.servers": "broker1:9092"}, "admin_listen": f"127.0.0.1:{free_port()}"}
+    )
+
+
+@pytest.fixture
+def desired(write: WriteFile) -> DesiredState:
+    write("zones/a.yaml", zone("a"))
+    write("c.yaml", ENTRY)
+    return DesiredState(Path("zones"), Path("c.yaml"), None)
+
+
+@pytest.fixture
+async def _handlers_restored() -> AsyncIterator[None]:
+    yield
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().remove_signal_handler(number)
+
+
+async def wait_for_status(settings: Settings, status: int) -> httpx.Response:
+    """The answer of /health/ready, as soon as it has this status."""
+    async with asyncio.timeout(DEADLINE_SECONDS), httpx.AsyncClient() as client:
+        while True:
+            try:
+                response = await client.get(f"http://{settings.admin_listen}/health/ready")
+            except httpx.TransportError:
+                response = None
+            if response is not None and response.status_code == status:
+                return response
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.usefixtures("_handlers_restored")
+async def test_a_whole_life(settings: Settings, desired: DesiredState, write: WriteFile) -> None:
+    gateway = FakeGateway()
+    serving = asyncio.create_task(serve(settings, desired, gateway))
+
+    not_ready = await wait_for_status(settings, 503)
+    assert not_ready.json()["reason"] == "no broker answers"
+    gateway.reachable.set()
+    await wait_for_status(settings, 200)
+
+    write("zones/b.yaml", zone("b"))
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        zones, credentials = await gateway.applied.get()
+    assert [found.name for found in zones] == ["a", "b"]
+    assert [credential.id for credential in credentials] == ["one"]
+
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await serving
+    assert gateway.stopped
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*settings.admin_listen)
+
+
+@pytest.mark.usefixtures("_handlers_restored")
+async def test_a_signal_ends_a_start_that_waits_for_upstream(settings: Settings, desired: DesiredState) -> None:
+    gateway = FakeGateway()
+    serving = asyncio.create_task(serve(settings, desired, gateway))
+    await wait_for_status(settings, 503)
+
+    os.kill(os.getpid(), signal.SIGINT)
+
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await serving
+    assert gateway.stopped
+
+
+@pytest.mark.usefixtures("_handlers_restored")
+async def test_an_admin_port_that_is_taken(settings: Settings, desired: DesiredState) -> None:
+    with socket.create_server(tuple(settings.admin_listen)), pytest.raises(StartError) as caught:
+        await serve(settings, desired, FakeGateway())
+
+    assert str(caught.value) == (
+        f"admin_listen: {settings.admin_listen} is in use by another process; free it or set another address"
+    )
+
+
+@pytest.mark.usefixtures("_handlers_restored")
+@pytest.mark.parametrize(("port", "setting"), [(9094, "listen"), (9097, "broker_ports.start")])
+async def test_a_gateway_port_that_is_taken(settings: Settings, desired: DesiredState, port: int, setting: str) -> None:
+    gateway = FakeGateway()
+    text = f"error while attempting to bind on address ('0.0.0.0', {port}): address already in use"
+    gateway.start_error = OSError(errno.EADDRINUSE, text)
+
+    with pytest.raises(StartError) as caught:
+        await serve(settings, desired, gateway)
+
+    assert str(caught.value) == (
+        f"{setting}: 0.0.0.0:{port} is in use by another process; free it or set another address"
+    )
+    assert gateway.stopped
+
+
+@pytest.mark.usefixtures("_handlers_restored")
+async def test_an_address_that_is_not_ours(settings: Settings, desired: DesiredState) -> None:
+    elsewhere = settings.model_copy(update={"admin_listen": HostPort("192.0.2.1", 8888)})
+
+    with pytest.raises(StartError) as caught:
+        await serve(elsewhere, desired, FakeGateway())
+
+    assert str(caught.value) == (
+        "admin_listen: 192.0.2.1:8888 cannot be used (Cannot assign requested address); free it or set another address"
+    )
+
+
+async def test_the_admin_server_stops_although_a_client_keeps_its_connection() -> None:
+    admin = AdminServer(create_app(FakeGateway()), HostPort("127.0.0.1", free_port()))
+    admin.start()
+    async with httpx.AsyncClient() as client, asyncio.timeout(DEADLINE_SECONDS):
+        response = await client.get(f"http://127.0.0.1:{admin.port}/health/live")
+        assert response.status_code == 200
+
+        await admin.stop()
+
+
+_TWO_SIGNALS = """
+import asyncio, os, pathlib, signal
+from controlplane.serve import serve
+from controlplane.settings import Settings
+from controlplane.watch import DesiredState
+from tests.unit.controlplane.fake_gateway import FakeGateway
+
+class Hanging(FakeGateway):
+    async def stop(self):
+        print("stopping", flush=True)
+        await asyncio.Event().wait()
+
+async def main():
+    settings = Settings.model_validate({"cluster": {"bootstrap.servers": "b:1"}, "admin_listen": "127.0.0.1:%d"})
+    desired = DesiredState(pathlib.Path("zones"), pathlib.Path("c.yaml"), None)
+    asyncio.get_running_loop().call_later(0, os.kill, os.getpid(), signal.SIGTERM)
+    await serve(settings, desired, Hanging())
+
+asyncio.run(main())
+"""
+
+
+def test_a_second_signal_ends_the_process_at_once(desired: DesiredState, request: pytest.FixtureRequest) -> None:
+    assert len(desired.zones) == 1
+    process = subprocess.Popen(
+        [sys.executable, "-c", _TWO_SIGNALS % free_port()],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(request.config.rootpath)},
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "stopping\n"
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(DEADLINE_SECONDS) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,366 @@
+"""Settings: the file, the environment over it, and every complaint in its exact words."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from controlplane.problems import ConfigurationError
+from controlplane.settings import HostPort, load_settings, setting_paths, variable_name
+from proxy.config import GatewayConfig
+from tests.unit.controlplane.conftest import WriteFile
+
+MINIMAL = "cluster: {bootstrap.servers: 'broker1:9092'}\n"
+LOGIN_LINE = 'org.apache.kafka.common.security.plain.PlainLoginModule required username="gate" password="s3 cret\\"";'
+
+
+def errors_of(file: Path | None, environment: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(file, environment or {})
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_defaults(write: WriteFile) -> None:
+    settings = load_settings(write("zonegate.yaml", MINIMAL), {})
+
+    assert settings.listen == HostPort("0.0.0.0", 9094)  # noqa: S104
+    assert settings.admin_listen == HostPort("0.0.0.0", 8888)  # noqa: S104
+    assert settings.credentials_file == Path("credentials.yaml")
+    assert (settings.log.format, settings.log.level) == ("text", "info")
+    assert settings.gateway_config() == GatewayConfig(
+        listen_host="0.0.0.0",  # noqa: S104
+        listen_port=9094,
+        advertised_host=socket.gethostname(),
+        broker_ports_start=9095,
+        min_broker_id=0,
+        bootstrap_servers=(("broker1", 9092),),
+        security_protocol="PLAINTEXT",
+        sasl_username=None,
+        sasl_password=None,
+        shutdown_grace_seconds=10,
+    )
+
+
+def test_every_field(write: WriteFile) -> None:
+    file = write(
+        "etc/zonegate.yaml",
+        """\
+        listen: 127.0.0.1:19094
+        advertised_host: gateway.example.com
+        broker_ports: {start: 20000, min_broker_id: 1}
+        cluster:
+          id: partner1
+          bootstrap.servers: broker1:9092, [::1]:9093,
+          security.protocol: SASL_PLAINTEXT
+          sasl.mechanism: PLAIN
+          sasl.username: gate
+          sasl.password: secret
+        credentials_file: secrets/credentials.yaml
+        admin_listen: "[::]:18888"
+        shutdown_grace_seconds: 2.5
+        log: {format: json, level: debug}
+        """,
+    )
+
+    settings = load_settings(file, {})
+
+    assert settings.cluster.id == "partner1"
+    assert settings.credentials_file == Path("etc/secrets/credentials.yaml")
+    assert settings.admin_listen == HostPort("::", 18888)
+    assert str(settings.admin_listen) == "[::]:18888"
+    assert settings.gateway_config() == GatewayConfig(
+        listen_host="127.0.0.1",
+        listen_port=19094,
+        advertised_host="gateway.example.com",
+        broker_ports_start=20000,
+        min_broker_id=1,
+        bootstrap_servers=(("broker1", 9092), ("::1", 9093)),
+        security_protocol="SASL_PLAINTEXT",
+        sasl_username="gate",
+        sasl_password="secret",
+        shutdown_grace_seconds=2.5,
+    )
+
+
+def test_a_login_as_java_clients_write_it(write: WriteFile) -> None:
+    file = write(
+        "zonegate.yaml",
+        f"""\
+        cluster:
+          bootstrap.servers: broker1:9092
+          security.protocol: SASL_PLAINTEXT
+          sasl.jaas.config: {LOGIN_LINE!r}
+        """.replace("\\\\", "\\"),
+    )
+
+    config = load_settings(file, {}).gateway_config()
+
+    assert (config.sasl_username, config.sasl_password) == ("gate", 's3 cret"')
+
+
+def test_secrets_are_in_no_representation(write: WriteFile) -> None:
+    environment = {
+        "ZONEGATE_CLUSTER_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "ZONEGATE_CLUSTER_SASL_USERNAME": "gate",
+        "ZONEGATE_CLUSTER_SASL_PASSWORD": "topsecret",
+    }
+    settings = load_settings(write("zonegate.yaml", MINIMAL), environment)
+
+    assert settings.gateway_config().sasl_password == "topsecret"
+    assert "topsecret" not in repr(settings) + repr(settings.gateway_config())
+
+
+def test_the_environment_alone_is_enough() -> None:
+    environment = {"ZONEGATE_CLUSTER_BOOTSTRAP_SERVERS": "broker1:9092", "ZONEGATE_LOG_LEVEL": "warning"}
+
+    settings = load_settings(None, environment)
+
+    assert settings.cluster.bootstrap_servers == (HostPort("broker1", 9092),)
+    assert settings.log.level == "warning"
+
+
+def test_the_environment_overrides_the_file(write: WriteFile) -> None:
+    file = write("zonegate.yaml", MINIMAL + "listen: 0.0.0.0:1\nbroker_ports: {start: 2, min_broker_id: 3}\nlog:\n")
+    environment = {
+        "ZONEGATE_LISTEN": "0.0.0.0:9000",
+        "ZONEGATE_BROKER_PORTS_START": "9001",
+        "ZONEGATE_CREDENTIALS_FILE": "/run/credentials.yaml",
+        "ZONEGATE_SHUTDOWN_GRACE_SECONDS": "1.5",
+        "ZONEGATE_LOG_FORMAT": "json",
+        "ZONEGATE_ADVERTISED_HOST": "",
+        "ZONEGATE_CONFIG": "the command line's",
+        "ZONEGATE_PORT": "tcp://10.0.0.1:9094",
+        "ZONEGATE_SERVICE_HOST": "10.0.0.1",
+    }
+
+    settings = load_settings(file, environment)
+
+    assert settings.listen.port == 9000
+    assert (settings.broker_ports.start, settings.broker_ports.min_broker_id) == (9001, 3)
+    assert settings.credentials_file == Path("/run/credentials.yaml")
+    assert settings.shutdown_grace_seconds == 1.5
+    assert settings.log.format == "json"
+    assert settings.advertised_host == socket.gethostname()
+
+
+def test_the_variables() -> None:
+    assert [variable_name(path) for path in setting_paths()] == [
+        "ZONEGATE_LISTEN",
+        "ZONEGATE_ADVERTISED_HOST",
+        "ZONEGATE_BROKER_PORTS_START",
+        "ZONEGATE_BROKER_PORTS_MIN_BROKER_ID",
+        "ZONEGATE_CLUSTER_ID",
+        "ZONEGATE_CLUSTER_BOOTSTRAP_SERVERS",
+        "ZONEGATE_CLUSTER_SECURITY_PROTOCOL",
+        "ZONEGATE_CLUSTER_SASL_MECHANISM",
+        "ZONEGATE_CLUSTER_SASL_JAAS_CONFIG",
+        "ZONEGATE_CLUSTER_SASL_USERNAME",
+        "ZONEGATE_CLUSTER_SASL_PASSWORD",
+        "ZONEGATE_CREDENTIALS_FILE",
+        "ZONEGATE_ADMIN_LISTEN",
+        "ZONEGATE_SHUTDOWN_GRACE_SECONDS",
+        "ZONEGATE_LOG_FORMAT",
+        "ZONEGATE_LOG_LEVEL",
+    ]
+
+
+RULES = {
+    "port out of range": (
+        "broker_ports:\n  start: 99999",
+        "3: broker_ports.start: 99999 is not a port; use a number between 1 and 65535",
+    ),
+    "port that is a flag": (
+        "broker_ports: {start: true}",
+        "2: broker_ports.start: True is not a port; use a number between 1 and 65535",
+    ),
+    "broker id below zero": (
+        "broker_ports: {min_broker_id: -1}",
+        "2: broker_ports.min_broker_id: -1 is too small; use 0 or more",
+    ),
+    "address without a port": (
+        "listen: 0.0.0.0",
+        "2: listen: '0.0.0.0' is not an address; write host:port, for example '0.0.0.0:9094'",
+    ),
+    "address that is a number": (
+        "listen: 9094",
+        "2: listen: 9094 is not an address; write host:port, for example '0.0.0.0:9094'",
+    ),
+    "address with a port out of range": (
+        "admin_listen: 0.0.0.0:0",
+        "2: admin_listen: 0 is not a port; use a number between 1 and 65535",
+    ),
+    "IPv6 address without brackets": (
+        "listen: '::1:9094'",
+        "2: listen: '::1:9094' is not an address; write host:port, for example '0.0.0.0:9094'",
+    ),
+    "advertised host with a port": (
+        "advertised_host: gateway:9094",
+        "2: advertised_host: 'gateway:9094' is not a host name; write the name alone, without protocol and port",
+    ),
+    "advertised host with a protocol": (
+        "advertised_host: http://gateway",
+        "2: advertised_host: 'http://gateway' is not a host name; write the name alone, without protocol and port",
+    ),
+    "unknown field with a likely meaning": (
+        "advertised_hots: gateway",
+        "2: advertised_hots: unknown field; did you mean advertised_host?",
+    ),
+    "unknown field": (
+        "log: {colour: red}",
+        "2: log.colour: unknown field; known here: format, level",
+    ),
+    "unknown log format": ("log: {format: xml}", "2: log.format: 'xml' is not known here; use one of text, json"),
+    "grace below zero": ("shutdown_grace_seconds: -1", "2: shutdown_grace_seconds: -1 is too small; use 0 or more"),
+    "grace that is a flag": ("shutdown_grace_seconds: true", "2: shutdown_grace_seconds: true is not a number"),
+    "section that is text": (
+        "broker_ports: 9095",
+        "2: broker_ports: 9095 does not fit; write 'name: value' lines here",
+    ),
+    "two listeners at one port": (
+        "admin_listen: 0.0.0.0:9094",
+        "2: admin_listen: port 9094 is that of listen already; use another",
+    ),
+    "brokers at the listener's port": (
+        "listen: 0.0.0.0:9095",
+        "1: broker_ports.start: port 9095 is that of listen already; use another",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "error"), RULES.values(), ids=RULES.keys())
+def test_a_rule(write: WriteFile, text: str, error: str) -> None:
+    assert errors_of(write("zonegate.yaml", MINIMAL + text + "\n")) == [f"zonegate.yaml:{error}"]
+
+
+JAAS_EXPECTED = 'write org.apache.kafka.common.security.plain.PlainLoginModule required username="…" password="…";'
+
+CLUSTER_RULES = {
+    "no servers": (
+        {"id": "partner1"},
+        "1: cluster.bootstrap.servers: is missing; add it, for example 'bootstrap.servers: broker1:9092,broker2:9092'",
+    ),
+    "empty servers": (
+        {"bootstrap.servers": " , "},
+        "2: cluster.bootstrap.servers: needs the brokers' addresses with commas between them, "
+        "for example 'broker1:9092,broker2:9092'",
+    ),
+    "server without a port": (
+        {"bootstrap.servers": "a:1,b"},
+        "2: cluster.bootstrap.servers: 'b' is not an address; write host:port, for example '0.0.0.0:9094'",
+    ),
+    "TLS": (
+        {"bootstrap.servers": "a:1", "security.protocol": "SSL"},
+        "3: cluster.security.protocol: SSL is not supported yet; use PLAINTEXT or SASL_PLAINTEXT",
+    ),
+    "TLS and a login": (
+        {"bootstrap.servers": "a:1", "security.protocol": "SASL_SSL"},
+        "3: cluster.security.protocol: SASL_SSL is not supported yet; use PLAINTEXT or SASL_PLAINTEXT",
+    ),
+    "unknown protocol": (
+        {"bootstrap.servers": "a:1", "security.protocol": "TLS"},
+        "3: cluster.security.protocol: 'TLS' is not known here; use one of PLAINTEXT, SASL_PLAINTEXT",
+    ),
+    "another mechanism": (
+        {"bootstrap.servers": "a:1", "sasl.mechanism": "SCRAM-SHA-256"},
+        "3: cluster.sasl.mechanism: 'SCRAM-SHA-256' is not supported; the mechanism towards the cluster is PLAIN",
+    ),
+    "a login without effect": (
+        {"bootstrap.servers": "a:1", "sasl.username": "gate"},
+        "3: cluster.sasl.username: has no effect with security.protocol PLAINTEXT; use SASL_PLAINTEXT or remove it",
+    ),
+    "a login without a password": (
+        {"bootstrap.servers": "a:1", "security.protocol": "SASL_PLAINTEXT", "sasl.username": "gate"},
+        "1: cluster.sasl.password: is missing; "
+        "SASL_PLAINTEXT needs sasl.username and sasl.password, or sasl.jaas.config",
+    ),
+    "two logins": (
+        {
+            "bootstrap.servers": "a:1",
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.jaas.config": LOGIN_LINE,
+            "sasl.username": "gate",
+        },
+        "5: cluster.sasl.username: is given by sasl.jaas.config too; keep one of the two",
+    ),
+    "a login of another mechanism": (
+        {"bootstrap.servers": "a:1", "sasl.jaas.config": LOGIN_LINE.replace("plain.Plain", "scram.Scram")},
+        f"3: cluster.sasl.jaas.config: is not a login for PLAIN; {JAAS_EXPECTED}",
+    ),
+    "a login without its semicolon": (
+        {"bootstrap.servers": "a:1", "sasl.jaas.config": LOGIN_LINE[:-1]},
+        f"3: cluster.sasl.jaas.config: must end with a semicolon after its options; {JAAS_EXPECTED}",
+    ),
+    "a login line without a password": (
+        {"bootstrap.servers": "a:1", "sasl.jaas.config": LOGIN_LINE.replace("password", "pass")},
+        f"3: cluster.sasl.jaas.config: needs username and password; {JAAS_EXPECTED}",
+    ),
+    "a password that is a number": (
+        {"bootstrap.servers": "a:1", "sasl.password": 123456},
+        "3: cluster.sasl.password: the value does not fit; write text here, in quotes if it looks like a number",
+    ),
+}
+
+
+@pytest.mark.parametrize(("cluster", "error"), CLUSTER_RULES.values(), ids=CLUSTER_RULES.keys())
+def test_a_rule_of_the_cluster(write: WriteFile, cluster: dict[str, str | int], error: str) -> None:
+    lines = []
+    for name, value in cluster.items():
+        quoted = str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+        lines.append(f"  {name}: {quoted}\n")
+    file = write("zonegate.yaml", "cluster:\n" + "".join(lines))
+
+    assert errors_of(file) == [f"zonegate.yaml:{error}"]
+
+
+def test_an_error_in_a_variable_names_the_variable(write: WriteFile) -> None:
+    file = write("zonegate.yaml", MINIMAL)
+
+    assert errors_of(file, {"ZONEGATE_BROKER_PORTS_START": "99999", "ZONEGATE_LISTN": "x"}) == [
+        "ZONEGATE_BROKER_PORTS_START: 99999 is not a port; use a number between 1 and 65535",
+        "ZONEGATE_LISTN: unknown variable; did you mean ZONEGATE_LISTEN?",
+    ]
+
+
+def test_what_is_missing_without_a_file_is_named_by_its_variable() -> None:
+    assert errors_of(None) == [
+        "ZONEGATE_CLUSTER_BOOTSTRAP_SERVERS: is missing; set it, or name a settings file with --config"
+    ]
+
+
+def test_a_section_of_the_wrong_form_is_the_files_fault(write: WriteFile) -> None:
+    file = write("zonegate.yaml", "cluster: broker1:9092\n")
+
+    assert errors_of(file, {"ZONEGATE_CLUSTER_BOOTSTRAP_SERVERS": "broker1:9092"}) == [
+        "zonegate.yaml:1: cluster: 'broker1:9092' does not fit; write 'name: value' lines here"
+    ]
+
+
+def test_all_errors_are_reported_at_once(write: WriteFile) -> None:
+    file = write("zonegate.yaml", "listen: x\nlog: {level: loud}\ncluster: {}\nnonsense: 1\n")
+
+    assert [error.split(": ")[:2] for error in errors_of(file, {"ZONEGATE_LISTN": "x"})] == [
+        ["ZONEGATE_LISTN", "unknown variable; did you mean ZONEGATE_LISTEN?"],
+        ["zonegate.yaml:1", "listen"],
+        ["zonegate.yaml:2", "log.level"],
+        ["zonegate.yaml:3", "cluster.bootstrap.servers"],
+        ["zonegate.yaml:4", "nonsense"],
+    ]
+
+
+def test_a_file_that_is_not_there() -> None:
+    assert errors_of(Path("none.yaml")) == ["none.yaml: cannot be read: No such file or directory"]
+
+
+def test_a_file_that_is_no_settings_file(write: WriteFile) -> None:
+    assert errors_of(write("zonegate.yaml", "- 1\n")) == [
+        "zonegate.yaml:1: is not a settings file; write 'name: value' lines"
+    ]
+
+
+def test_the_example_file_is_right() -> None:
+    example = Path(__file__).parents[3] / "docker" / "zonegate.yaml"
+
+    settings = load_settings(example, {})
+
+    assert settings.cluster.id == "partner1"
+    assert settings.advertised_host == "gateway.example.com"
