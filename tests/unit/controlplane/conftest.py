@@ -1,4 +1,4 @@
-"""Helpers of the control plane's tests: files of a temporary folder, and the errors that they give."""
+"""Fixtures of the control plane's tests: files of a temporary folder, and the errors that they give."""
 
 import textwrap
 from collections.abc import Callable
