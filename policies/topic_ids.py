@@ -1,4 +1,4 @@
-"""Virtual topic and cluster ids: pure functions, so that every gateway gives the same ones without talking to another."""
+"""Virtual topic and cluster ids: pure functions, so that every gateway gives the same ones without asking another."""
 
 import hashlib
 import hmac

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 GROUP_DELIMITER = ":"
-"""Between a zone's name and a group, transactional or client id upstream. No zone name can hold it, so prefixes never nest."""
+"""Between a zone's name and a group or client id upstream. No zone name can hold it, so prefixes never nest."""
 
 
 class Permission(enum.Enum):

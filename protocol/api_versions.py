@@ -19,7 +19,7 @@ Ranges = Mapping[int, tuple[int, int]]
 """API key -> lowest and highest version."""
 
 PRODUCE_LOWEST_ADVERTISED: Final = 0
-"""Brokers answer Produce from 3 but advertise it from 0, or librdkafka before 2.11.1 stops compressing (KAFKA-18659)."""
+"""Brokers serve Produce from 3 but advertise it from 0, or librdkafka before 2.11.1 stops compressing (KAFKA-18659)."""
 
 _SOFTWARE: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
 
@@ -71,7 +71,9 @@ def build_invalid(version: int) -> Message:
 
 def has_valid_software(request: Message) -> bool:
     """Versions 3+ name the client's software; a broker refuses names that it would not put into a metric."""
-    names = (request.client_software_name, request.client_software_version) if hasattr(
-        request, "client_software_name"
-    ) else ()
+    names = (
+        (request.client_software_name, request.client_software_version)
+        if hasattr(request, "client_software_name")
+        else ()
+    )
     return all(_SOFTWARE.fullmatch(name) for name in names)

@@ -16,7 +16,7 @@ from protocol.errors import DecodeError, EncodeError
 from protocol.schema import FieldSpec, Message, Struct
 
 MAX_ARRAY_ELEMENTS: Final = 500_000
-"""Above any real request (a cluster's partitions), and low enough that decoding one array can't hold the process for seconds."""
+"""Above any real request (a cluster's partitions); low enough that decoding one array can't take seconds."""
 
 Reader = Callable[[bytes, int, int], tuple[Any, int]]
 """(buffer, position, end) -> (value, next position)"""
@@ -132,7 +132,9 @@ def _array_reader(read_item: Reader, flexible: bool, nullable: bool) -> Reader:
                 return None, pos
             raise DecodeError(f"array length {count} where null is not allowed")
         if count > end - pos or count > MAX_ARRAY_ELEMENTS:
-            raise DecodeError(f"array of {count} elements with {end - pos} bytes left, the limit is {MAX_ARRAY_ELEMENTS}")
+            raise DecodeError(
+                f"array of {count} elements with {end - pos} bytes left, the limit is {MAX_ARRAY_ELEMENTS}"
+            )
         items = []
         for _ in range(count):
             item, pos = read_item(data, pos, end)
@@ -178,7 +180,7 @@ def struct_reader(struct: Struct) -> Reader:
         message = make()
         name = "tagged fields"
         try:
-            for name, read_field in untagged:  # noqa: B007 - the name is for the error below
+            for name, read_field in untagged:
                 value, pos = read_field(data, pos, end)
                 setattr(message, name, value)
             if struct.flexible:
@@ -313,7 +315,7 @@ def struct_writer(struct: Struct) -> Writer:
     def write(out: bytearray, message: Any) -> None:
         name = "tagged fields"
         try:
-            for name, write_field in untagged:  # noqa: B007 - the name is for the error below
+            for name, write_field in untagged:
                 write_field(out, getattr(message, name))
             if struct.flexible:
                 _write_tagged(out, message, tagged)

@@ -1,4 +1,4 @@
-"""Kafka's error codes, as far as the gateway itself answers them (KIP index: org.apache.kafka.common.protocol.Errors)."""
+"""Kafka's error codes, as far as the gateway itself answers them (org.apache.kafka.common.protocol.Errors)."""
 
 from enum import IntEnum
 from typing import Final
@@ -12,6 +12,7 @@ class ErrorCode(IntEnum):
     NOT_LEADER_OR_FOLLOWER = 6
     REQUEST_TIMED_OUT = 7
     OFFSET_METADATA_TOO_LARGE = 12
+    COORDINATOR_NOT_AVAILABLE = 15
     INVALID_GROUP_ID = 24
     TOPIC_AUTHORIZATION_FAILED = 29
     GROUP_AUTHORIZATION_FAILED = 30
@@ -41,5 +42,5 @@ TEXTS: Final = {
 
 
 def text_of(code: int) -> str | None:
-    """Our fixed text for an error code; the broker's own text can hold real names and never passes (None: send null)."""
+    """Our fixed text for an error code (None: send null); the broker's own text can hold real names and never passes."""
     return TEXTS.get(code)  # type: ignore[call-overload,no-any-return]

@@ -28,10 +28,11 @@ OnFrame = Callable[[bytes, int, int], None]
 """(buffer, start, end): one whole frame, its four bytes of length included. The buffer may hold more than the frame."""
 
 OnHead = Callable[[bytes, int, int], "Sink | None"]
-"""(buffer, start, frame bytes): the beginning of a large frame. A sink takes the frame over; None assembles it."""
+"""(buffer, start, frame bytes): the beginning of a large frame, to the buffer's end. Who returns a sink has taken these
+bytes and gets the others through it; None assembles the frame."""
 
 Sink = Callable[[bytes], None]
-"""Takes the bytes of a streamed frame as they come in."""
+"""Takes the further bytes of a streamed frame as they come in."""
 
 OnAssemble = Callable[[int], None]
 """(frame bytes): a large frame will be kept in memory until it is whole."""
@@ -148,7 +149,5 @@ class FrameReader:
             self._assemble_bytes = size
             self._on_assemble(size)
             return False
-        head = data[pos:] if pos else data
-        self._sink, self._sink_bytes = sink, size - len(head)
-        sink(head)
+        self._sink, self._sink_bytes = sink, size - (len(data) - pos)
         return True

@@ -49,7 +49,7 @@ def parse_request(data: bytes, pos: int, end: int, version: int) -> ProduceSpans
 
 
 def parse_stream_head(data: bytes, pos: int, end: int, version: int) -> ProduceSpans | None:
-    """The spans of a request of one topic and partition of which only the beginning is at hand; `end` is where it will end.
+    """The spans of a request of one topic and partition of which only the beginning is at hand; it will end at `end`.
 
     None unless everything after the record batches is known to be empty from the lengths alone.
     """

@@ -38,7 +38,7 @@ class FieldSpec:
         self.array = get_origin(inner) is tuple
         if self.array:
             inner, _ = _strip_none(get_args(inner)[0])
-        self.nested: Struct | None = compile_struct(inner) if is_dataclass(inner) else None
+        self.nested: Struct | None = compile_struct(inner) if isinstance(inner, type) and is_dataclass(inner) else None
         self.kafka_type: str = field.metadata["kafka_type"] if self.nested is None else "struct"
         self.nullable = nullable and (self.array or self.kafka_type not in ("uuid", "datetime_i64"))
         self.semantic: type | None = inner if inner in (TopicName, GroupId, TransactionalId) else None
@@ -103,6 +103,10 @@ class _MessageBase:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def copy(self) -> Message:
+        """Another message with the same field values (nested ones are shared)."""
+        return self.struct.new(**{name: getattr(self, name) for name in self.struct.names})
+
     def __repr__(self) -> str:
         values = ", ".join(f"{spec.name}={getattr(self, spec.name)!r}" for spec in self.struct.fields)
         return f"{self.struct.name}({values})"
@@ -147,7 +151,7 @@ def compile_struct(entity: Any) -> Struct:
 def _body(api_key: int, version: int, kind: Any) -> Struct:
     module = load_payload_module(api_key, version, kind)
     for value in vars(module).values():
-        if is_dataclass(value) and getattr(value, "__type__", None) is kind:
+        if isinstance(value, type) and is_dataclass(value) and getattr(value, "__type__", None) is kind:
             return compile_struct(value)
     raise LookupError(f"{API_NAMES[api_key]} v{version} has no {kind.name}")
 

@@ -17,7 +17,7 @@ INT32: Final = Struct(">i")
 
 @dataclass(slots=True)
 class TopicSpan:
-    """A topic in a message: its key (the name's bytes, or the id), the span to replace (length included), its records."""
+    """A topic in a message: its key (the name's bytes, or the id), the span to replace with its length, its records."""
 
     key: bytes
     start: int

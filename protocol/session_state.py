@@ -1,0 +1,30 @@
+"""The states of a client connection, and which requests each may see.
+
+CONNECTED -> SaslHandshake -> AUTHENTICATING -> token accepted -> READY -> DRAINING -> CLOSED. ApiVersions is answered
+in every state before the end, as often as it is asked. SaslHandshake version 0 is followed by bare tokens without
+Kafka headers (RAW_TOKEN), version 1 by SaslAuthenticate (KIP-152). What a state doesn't list ends the connection.
+"""
+
+import enum
+from typing import Final
+
+SASL_HANDSHAKE: Final = 17
+API_VERSIONS: Final = 18
+SASL_AUTHENTICATE: Final = 36
+
+
+class SessionState(enum.Enum):
+    CONNECTED = "connected"
+    AUTHENTICATING = "authenticating"
+    RAW_TOKEN = "raw_token"  # noqa: S105 - a state, not a secret
+    FAILED = "failed"
+    READY = "ready"
+    DRAINING = "draining"
+    CLOSED = "closed"
+
+
+ALLOWED_BEFORE_READY: Final = {
+    SessionState.CONNECTED: frozenset({API_VERSIONS, SASL_HANDSHAKE}),
+    SessionState.AUTHENTICATING: frozenset({API_VERSIONS, SASL_AUTHENTICATE}),
+}
+"""The other states before READY take no request with a header at all."""

@@ -1,0 +1,265 @@
+"""Fetch (1): aliases become backing topics and back; record batches are never looked into.
+
+Versions: 4-11 plain, 7+ sessions (KIP-227), 11+ rack, 12+ flexible with leaders in tagged fields, 13+ topic ids
+(KIP-516), 15+ replica state as a tag, 16+ endpoints of new leaders (KIP-951).
+
+No fetch session ever reaches a broker: the client is answered with session 0 and so sends full requests. A session id
+is a guessable number, an incremental request names no topics to authorise, and inside a session two aliases of one
+partition are one entry. The replica id is always a consumer's: others read past the high watermark.
+"""
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from policies.zone import Alias
+from protocol import fetch
+from protocol.codec import decode, encode
+from protocol.error_codes import ErrorCode
+from protocol.errors import BrokerProtocolError, DecodeError
+from protocol.framing import Sink
+from protocol.headers import PEEK, RESPONSE_PEEK
+from protocol.schema import Message
+from protocol.spans import TopicSpan
+from proxy.apis.plan import RequestPlan
+from proxy.apis.topics import Shape, Split, rewrite_leaders
+from proxy.exchange import Answer, BrokerRequest, Call, Exchange, Forward, Outcome
+from proxy.zones import BY_ID, COMPACT, PLAIN, Route
+
+if TYPE_CHECKING:
+    from proxy.pipeline import Pipeline
+
+SHAPE: Final = Shape(
+    topic_name="topic",
+    request_index="partition",
+    response_topics="responses",
+    refused=(
+        ("high_watermark", -1),
+        ("last_stable_offset", -1),
+        ("log_start_offset", -1),
+        ("aborted_transactions", None),
+        ("preferred_read_replica", -1),
+        ("records", b""),
+    ),
+)
+
+
+def handle(call: Call) -> Outcome:
+    """The typed path: refusals, two aliases of one partition, tagged fields."""
+    request = call.request
+    if getattr(request, "session_epoch", -1) > 0:
+        call.refuse(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+        return Answer(call.response.fit(error_code=ErrorCode.FETCH_SESSION_ID_NOT_FOUND))
+    split = Split(call, SHAPE, request.topics)
+    if split.layers == 0:
+        if split.asked:
+            return _finish(call, split, [])
+        return Forward((_broker_request(call, split, 0, request.max_wait, 1),), lambda r: _finish(call, split, r))
+    if split.layers == 1:
+        return Forward((_broker_request(call, split, 0, request.max_wait, 1),), lambda r: _finish(call, split, r))
+    return _fetch_in_layers(call, split)
+
+
+def _fetch_in_layers(call: Call, split: Split) -> Outcome:
+    """Ask for every layer at once without waiting; only when none has news, wait on the first one.
+
+    Every partition of a further layer is in the first one under another alias. When no layer has anything, all aliases
+    stand at the end of the log, and whatever arrives will end the wait of the first layer.
+    """
+    layers = split.layers
+
+    def after_probe(probed: list[Message]) -> Outcome:
+        if call.request.max_wait <= 0 or any(_has_news(response) for response in probed):
+            return _finish(call, split, probed)
+        wait = _broker_request(call, split, 0, call.request.max_wait, layers)
+        return Forward((wait,), lambda waited: _finish(call, split, [*waited, *probed[1:]]), exclusive=True)
+
+    probes = [_broker_request(call, split, layer, 0, layers) for layer in range(layers)]
+    return Forward(probes, after_probe, exclusive=True)
+
+
+def _has_news(response: Message) -> bool:
+    if getattr(response, "error_code", 0):
+        return True
+    return any(
+        partition.error_code or partition.records or getattr(partition, "preferred_read_replica", -1) >= 0
+        for topic in response.responses
+        for partition in topic.partitions
+    )
+
+
+def _broker_request(call: Call, split: Split, layer: int, max_wait: int, layers: int) -> BrokerRequest:
+    """A consumer's full request without a session; replica state, cluster id and forgotten topics stay behind."""
+    request = call.request
+    topics = split.topics_of(layer)
+    for topic in topics:
+        for partition in topic.partitions:
+            if "replica_directory_id" in partition.struct.names:
+                partition.replica_directory_id = bytes(16)
+            if "high_watermark" in partition.struct.names:
+                partition.high_watermark = 0x7FFFFFFFFFFFFFFF
+    message = request.struct.fit(
+        max_wait=max_wait,
+        min_bytes=request.min_bytes,
+        max_bytes=max(request.max_bytes // layers, 1) if layers > 1 else request.max_bytes,
+        isolation_level=request.isolation_level,
+        topics=topics,
+        rack_id=getattr(request, "rack_id", ""),
+    )
+    return BrokerRequest(fetch.KEY, call.version, message)
+
+
+def _finish(call: Call, split: Split, responses: list[Message]) -> Answer:
+    throttle = max((response.throttle_time for response in responses), default=0)
+    error = next((response.error_code for response in responses if getattr(response, "error_code", 0)), 0)
+    if error:
+        return Answer(call.response.fit(error_code=error, throttle_time=throttle))
+    topics = split.merge(
+        call.response.nested("responses"),
+        [response.responses for response in responses],
+        ErrorCode.UNKNOWN_SERVER_ERROR,
+        lambda partition, alias: _mend(call, partition, alias),
+    )
+    for asked in split.asked:
+        if asked.alias is not None and not asked.error:
+            call.zone.routes_by_name[asked.alias.name.encode()].meter.fetch_requests += 1
+    endpoints = tuple(node for response in responses for node in getattr(response, "node_endpoints", ()))
+    answer = call.response.fit(responses=topics, throttle_time=throttle, node_endpoints=endpoints)
+    rewrite_leaders(call, answer, [partition for topic in topics for partition in topic.partitions])
+    return Answer(answer)
+
+
+def _mend(call: Call, partition: Message, alias: Alias) -> Message:
+    """Records are empty rather than null: some clients fail on null (FetchResponse.recordsOrFail in Kafka)."""
+    partition.records = partition.records or b""
+    call.zone.routes_by_name[alias.name.encode()].meter.fetch_bytes += len(partition.records)
+    return partition
+
+
+# the byte path
+
+
+def _spelling(version: int) -> int:
+    return BY_ID if version >= fetch.FIRST_WITH_IDS else COMPACT if version >= fetch.FIRST_FLEXIBLE else PLAIN
+
+
+def on_bytes(pipeline: "Pipeline", plan: RequestPlan, data: bytes, start: int, body: int, end: int) -> bool:
+    """Take an ordinary request: full, every topic an alias, no two of them of one backing topic."""
+    version = plan.version
+    spans = fetch.parse_request(data, body, end, version)
+    if spans is None or spans.session_epoch > 0:
+        return False
+    kind = _spelling(version)
+    zone = pipeline.zone()
+    known = zone.routes_by_id if kind == BY_ID else zone.routes_by_name
+    routes: dict[bytes, Route] = {}
+    for topic in spans.topics:
+        route = known.get(topic.key)
+        if route is None:
+            return False
+        routes[route.broker_keys[kind]] = route
+    if len(routes) != len(spans.topics):
+        return False
+    for route in routes.values():
+        route.meter.fetch_requests += 1
+    request = fetch.build_request(data, spans, [route.broker[kind] for route in routes.values()], version)
+    exchange = FetchExchange(pipeline, plan, PEEK.unpack_from(data, start)[3], end - start, kind, routes)
+    pipeline.enqueue(exchange)
+    pipeline.forward(plan, (request,), len(request), exchange)
+    return True
+
+
+class FetchExchange(Exchange):
+    """A request whose names were spliced; its response is spliced back, streamed when it is large and simple."""
+
+    __slots__ = ("_kind", "_missing", "_pipeline", "_plan", "_routes")
+
+    def __init__(
+        self,
+        pipeline: "Pipeline",
+        plan: RequestPlan,
+        correlation_id: int,
+        request_bytes: int,
+        kind: int,
+        routes: dict[bytes, Route],
+    ) -> None:
+        super().__init__(correlation_id, request_bytes, monotonic())
+        self._pipeline = pipeline
+        self._plan = plan
+        self._kind = kind
+        self._routes = routes
+        self._missing = 0
+
+    def on_frame(self, data: bytes, start: int, end: int) -> None:
+        plan = self._plan
+        pos = start + RESPONSE_PEEK.size + plan.flexible_response
+        topics = fetch.parse_response(data, pos, end, plan.version)
+        if topics is None or any(topic.key not in self._routes for topic in topics):
+            self._on_unusual(data, pos, end)
+            return
+        pieces: list[Any] = []
+        size = 0
+        view = memoryview(data)
+        for topic in topics:
+            name = self._client_name(topic)
+            pieces += (view[pos : topic.start], name)
+            size += topic.start - pos + len(name)
+            pos = topic.end
+        pieces.append(view[pos:end])
+        self._pipeline.respond(self, plan, pieces, size + end - pos)
+
+    def _client_name(self, topic: TopicSpan) -> bytes:
+        route = self._routes[topic.key]
+        route.meter.fetch_bytes += topic.record_bytes
+        return route.client[self._kind]
+
+    def _on_unusual(self, data: bytes, pos: int, end: int) -> None:
+        """Errors of the whole request, leaders: the typed path's work on the same response."""
+        try:
+            response = decode(self._plan.response, data, pos, end)
+        except DecodeError as error:
+            raise BrokerProtocolError(str(error)) from None
+        body = encode(rename_response(self._pipeline, self._plan, self._kind, self._routes, response))
+        self._pipeline.respond(self, self._plan, (body,), len(body))
+
+    def on_head(self, data: bytes, start: int, size: int) -> Sink | None:
+        """Stream a large response of one partition when it is this request's turn."""
+        plan = self._plan
+        body, end = start + RESPONSE_PEEK.size + plan.flexible_response, start + size
+        topic = fetch.parse_stream_head(data, body, end, plan.version)
+        if topic is None or topic.key not in self._routes or not self._pipeline.is_next(self):
+            return None
+        name = self._client_name(topic)
+        pieces = (data[body : topic.start], name, memoryview(data)[topic.end :])
+        self._pipeline.begin_stream(self, plan, pieces, topic.start - body + len(name) + end - topic.end)
+        self._missing = end - len(data)
+        return self._pass_on
+
+    def _pass_on(self, chunk: bytes) -> None:
+        self._pipeline.client.write((chunk,), len(chunk))
+        self._missing -= len(chunk)
+        if self._missing == 0:
+            self._pipeline.end_stream()
+
+
+def rename_response(
+    pipeline: "Pipeline", plan: RequestPlan, kind: int, routes: dict[bytes, Route], response: Message
+) -> Message:
+    """A decoded response under the client's names and without a session."""
+    zone = pipeline.zone()
+    call = Call(plan.key, plan.version, None, plan.response, zone, pipeline.endpoints, pipeline.brokers)
+    partitions = []
+    for topic in response.responses:
+        route = routes.get(topic.topic_id if kind == BY_ID else topic.topic.encode())
+        if route is None:
+            raise BrokerProtocolError("a fetch response names a topic that was not fetched")
+        if kind == BY_ID:
+            topic.topic_id = route.client[BY_ID]
+        else:
+            topic.topic = route.alias.name
+        for partition in topic.partitions:
+            _mend(call, partition, route.alias)
+            partitions.append(partition)
+    if "session_id" in response.struct.names:
+        response.session_id = 0
+    rewrite_leaders(call, response, partitions)
+    return response

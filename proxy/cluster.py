@@ -1,0 +1,159 @@
+"""What the gateway knows of the Kafka cluster: brokers, their versions, the cluster's id, and whether it answers.
+
+One connection of its own asks every few seconds; sessions ask for a look when a broker's answer names a broker that is
+not known here.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from protocol import api_versions
+from protocol.errors import ProtocolError
+from protocol.schema import request_struct
+from proxy.broker import BrokerConnection, connect
+from proxy.config import GatewayConfig
+from proxy.flow import MemoryBudget, ReadGate
+
+_log = logging.getLogger("zonegate.cluster")
+
+REFRESH_SECONDS: Final = 5.0
+"""How often the cluster is asked, and so how soon `/health/ready` notices that it is gone."""
+
+RETRY_SECONDS: Final = 1.0
+METADATA_KEY: Final = 3
+METADATA_VERSION: Final = 12
+"""The lowest version that asks by topic id, too; every Kafka since 3.1 has it."""
+TOPICS_PER_REQUEST: Final = 2000
+
+Address = tuple[str, int]
+
+
+class Cluster:
+    """Started with `run`; everything else answers from memory."""
+
+    def __init__(self, config: GatewayConfig, budget: MemoryBudget) -> None:
+        self.brokers: Mapping[int, Address] = {}
+        self.cluster_id = ""
+        self.reachable = False
+        self.problem = "not asked yet"
+        self.versions: dict[int, api_versions.Ranges] = {}
+        self.on_brokers: Callable[[Iterable[int]], Awaitable[None]] | None = None
+        self._config = config
+        self._budget = budget
+        self._connection: BrokerConnection | None = None
+        self._wake = asyncio.Event()
+
+    def candidates(self, broker_id: int | None) -> list[Address]:
+        """Where to connect for a session of this broker's port; on the bootstrap port any broker will do."""
+        if broker_id is not None:
+            return [self.brokers[broker_id]] if broker_id in self.brokers else []
+        addresses = list(self.brokers.values())
+        random.shuffle(addresses)
+        return addresses
+
+    def broker_at(self, address: Address) -> int | None:
+        return next((broker_id for broker_id, known in self.brokers.items() if known == address), None)
+
+    def versions_for(self, broker_id: int | None) -> api_versions.Ranges:
+        """What a broker offers; for the bootstrap port, and while unknown, what all known brokers offer."""
+        known = self.versions.get(broker_id) if broker_id is not None else None
+        return known if known is not None else api_versions.common(self.versions.values())
+
+    def saw_brokers(self, broker_ids: Sequence[int]) -> None:
+        """A broker told of these; unknown ones are looked up soon."""
+        if any(broker_id not in self.brokers for broker_id in broker_ids):
+            self.refresh_soon()
+
+    def refresh_soon(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Ask again and again, until cancelled."""
+        try:
+            while True:
+                await self.refresh()
+                await self._pause(REFRESH_SECONDS if self.reachable else RETRY_SECONDS)
+        finally:
+            if self._connection is not None:
+                self._connection.abort()
+
+    async def _pause(self, seconds: float) -> None:
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def refresh(self) -> None:
+        """Ask once; the outcome is in `reachable` and `problem`."""
+        try:
+            metadata = await self._ask_metadata(())
+            await self._take(metadata)
+            self._set_reachable(True, "")
+        except (OSError, TimeoutError, ProtocolError) as error:
+            if self._connection is not None:
+                self._connection.abort()
+                self._connection = None
+            self._set_reachable(False, str(error) or type(error).__name__)
+
+    def _set_reachable(self, reachable: bool, problem: str) -> None:
+        if reachable != self.reachable or (not reachable and problem != self.problem):
+            log = _log.info if reachable else _log.warning
+            log(
+                "the Kafka cluster answers" if reachable else "the Kafka cluster is out of reach",
+                extra={"event": "upstream", "reachable": reachable, "problem": problem},
+            )
+        self.reachable, self.problem = reachable, problem
+
+    async def _take(self, metadata: Any) -> None:
+        self.cluster_id = metadata.cluster_id or ""
+        brokers = {broker.node_id: (broker.host, broker.port) for broker in metadata.brokers}
+        for broker_id in brokers.keys() - self.versions.keys():
+            await self._learn_versions(broker_id, brokers[broker_id])
+        self.brokers = brokers
+        if self.on_brokers is not None:
+            await self.on_brokers(brokers)
+
+    async def _learn_versions(self, broker_id: int, address: Address) -> None:
+        try:
+            connection = await self._open(address)
+        except (OSError, TimeoutError, ProtocolError) as error:
+            extra = {"event": "broker_unreachable", "broker": broker_id, "problem": str(error)}
+            _log.warning("a broker does not answer", extra=extra)
+            return
+        self.versions[broker_id] = connection.versions
+        connection.abort()
+
+    async def topic_ids(self, topics: Sequence[str]) -> dict[str, bytes]:
+        """The ids of those topics that exist. Raises OSError, TimeoutError, ProtocolError."""
+        found = {}
+        for start in range(0, len(topics), TOPICS_PER_REQUEST):
+            metadata = await self._ask_metadata(topics[start : start + TOPICS_PER_REQUEST])
+            found.update({topic.name: topic.topic_id for topic in metadata.topics if not topic.error_code})
+        return found
+
+    async def _ask_metadata(self, topics: Sequence[str]) -> Any:
+        if self._connection is None or self._connection.closed:
+            self._connection = await self._open_any()
+        struct = request_struct(METADATA_KEY, METADATA_VERSION)
+        entry = struct.nested("topics")
+        named = tuple(entry.new(name=topic) for topic in topics)
+        request = struct.new(topics=named, allow_auto_topic_creation=False)
+        return await self._connection.request(METADATA_KEY, METADATA_VERSION, request)
+
+    async def _open_any(self) -> BrokerConnection:
+        addresses = [*self.candidates(None), *self._config.bootstrap_servers]
+        problems = []
+        for address in dict.fromkeys(addresses):
+            try:
+                return await self._open(address)
+            except (OSError, TimeoutError, ProtocolError) as error:
+                problems.append(f"{address[0]}:{address[1]}: {str(error) or type(error).__name__}")
+        raise OSError("; ".join(problems))
+
+    async def _open(self, address: Address) -> BrokerConnection:
+        return await connect(address, self._config, lambda _reason, _detail: None, ReadGate(), self._budget)

@@ -1,0 +1,126 @@
+"""The vocabulary between the pipeline and the API handlers: a call, what becomes of it, and its place in the queue.
+
+A handler is a plain function from a `Call` to an `Outcome`. It never awaits and never touches a connection, so a
+dialogue test needs neither.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from protocol.framing import Sink
+from protocol.schema import API_NAMES, Message, Struct
+from proxy.close import CloseReason
+from proxy.flow import Turnstile
+from proxy.zones import ZoneState
+
+Pieces = Sequence[bytes | bytearray | memoryview]
+
+
+class Endpoints(Protocol):
+    """Where a client reaches a broker through this gateway."""
+
+    def endpoint(self, broker_id: int) -> tuple[str, int] | None:
+        """Host and port, or None for a broker that has no port here (yet) and so must not be shown."""
+
+
+class Brokers(Protocol):
+    """What the gateway knows of the cluster."""
+
+    def version_range(self, api_key: int) -> tuple[int, int]:
+        """The versions of an API that the broker of this connection offers."""
+
+    def saw_brokers(self, broker_ids: Sequence[int]) -> None:
+        """A broker told of these; unknown ones are looked up."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One decoded request of a client, with all that a handler may look at."""
+
+    api_key: int
+    version: int
+    request: Message
+    response: Struct
+    zone: ZoneState
+    endpoints: Endpoints
+    brokers: Brokers
+
+    def refuse(self, error: Any, count: int = 1) -> None:
+        """Count refused entries; the answer itself is the handler's."""
+        self.zone.metrics.refusals[(self.zone.name, API_NAMES[self.api_key], error.name.lower())] += count
+
+
+@dataclass(slots=True)
+class BrokerRequest:
+    """A request to the broker of this connection."""
+
+    api_key: int
+    version: int
+    message: Message
+
+
+@dataclass(slots=True)
+class Answer:
+    """The response, made here."""
+
+    message: Message
+
+
+@dataclass(slots=True)
+class Forward:
+    """Ask the broker, then make the outcome of its responses (in the order of the requests).
+
+    `exclusive` keeps later requests of the client waiting, as a broker itself would; an outcome that asks the broker
+    again must have it, so that two steps of one request never mix with the next request.
+    """
+
+    requests: Sequence[BrokerRequest]
+    then: Callable[[list[Message]], "Outcome"]
+    exclusive: bool = False
+
+
+@dataclass(slots=True)
+class Send:
+    """Requests that get no response (acks=0); with a reason, the connection is closed behind them."""
+
+    requests: Sequence[BrokerRequest]
+    close: CloseReason | None = None
+
+
+@dataclass(slots=True)
+class InTurn:
+    """Go on with `begin` when nobody else works on `key`; later requests of the client wait, too."""
+
+    turnstile: Turnstile
+    key: str
+    begin: Callable[[], "Outcome"]
+
+
+Outcome = Answer | Forward | Send | InTurn
+
+
+class Exchange:
+    """A request's place in the queue of one client connection: responses leave in the order of the requests."""
+
+    __slots__ = ("broker_correlation_id", "client_correlation_id", "pieces", "request_bytes", "started")
+
+    def __init__(self, client_correlation_id: int, request_bytes: int, started: float) -> None:
+        self.client_correlation_id = client_correlation_id
+        self.request_bytes = request_bytes
+        self.started = started
+        self.broker_correlation_id = -1
+        self.pieces: Pieces | None = None
+        """The whole response, once it is there."""
+
+
+class Awaited(Protocol):
+    """Someone who waits for a broker's response."""
+
+    broker_correlation_id: int
+
+    def on_frame(self, data: bytes, start: int, end: int) -> None:
+        """The whole response, length included."""
+
+    def on_head(self, data: bytes, start: int, size: int) -> Sink | None:
+        """The beginning of a large response: a sink streams it, None waits for all of it."""

@@ -1,0 +1,140 @@
+"""Metrics of the data plane: plain integers on the hot path, turned into Prometheus series when scraped.
+
+Every label comes from configuration or from a fixed set (API names, error names, close reasons), never from a client.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from protocol.schema import API_NAMES
+
+BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Seconds from a request's arrival to its answer. A fetch that waits for records counts its wait."""
+
+
+class ApiMeter:
+    """What one zone did with one API."""
+
+    __slots__ = ("buckets", "request_bytes", "requests", "response_bytes", "seconds")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.request_bytes = 0
+        self.response_bytes = 0
+        self.seconds = 0.0
+        self.buckets = [0] * (len(BUCKETS) + 1)
+
+    def observe(self, seconds: float, request_bytes: int, response_bytes: int) -> None:
+        self.requests += 1
+        self.request_bytes += request_bytes
+        self.response_bytes += response_bytes
+        self.seconds += seconds
+        self.buckets[bisect_left(BUCKETS, seconds)] += 1
+
+
+class AliasMeter:
+    """Record bytes and requests of one alias."""
+
+    __slots__ = ("fetch_bytes", "fetch_requests", "produce_bytes", "produce_requests")
+
+    def __init__(self) -> None:
+        self.produce_requests = 0
+        self.produce_bytes = 0
+        self.fetch_requests = 0
+        self.fetch_bytes = 0
+
+
+class GatewayMetrics(Collector):
+    """All counters of one gateway process."""
+
+    def __init__(self) -> None:
+        self._apis: dict[tuple[str, str], ApiMeter] = {}
+        self._aliases: dict[tuple[str, str], AliasMeter] = {}
+        self.refusals: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        """(zone, API, error name) -> refused entries"""
+        self.connections: defaultdict[str, int] = defaultdict(int)
+        """zone -> authenticated connections now"""
+        self.connections_opened = 0
+        self.connections_closed: defaultdict[str, int] = defaultdict(int)
+        self.authentication_failures: defaultdict[str, int] = defaultdict(int)
+        self.upstream_reachable = False
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+    def api(self, zone: str, api_key: int) -> ApiMeter:
+        """The meter of a zone and API; sessions keep it."""
+        return self._apis.setdefault((zone, API_NAMES[api_key]), ApiMeter())
+
+    def alias(self, zone: str, alias: str) -> AliasMeter:
+        """The meter of a zone and alias; routes keep it."""
+        return self._aliases.setdefault((zone, alias), AliasMeter())
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._collect_apis()
+        yield from self._collect_aliases()
+        yield from self._collect_connections()
+
+    def _collect_apis(self) -> Iterator[Metric]:
+        labels = ["zone", "api"]
+        requests = CounterMetricFamily("zonegate_requests", "Requests answered.", labels=labels)
+        received = CounterMetricFamily("zonegate_request_bytes", "Bytes of requests from clients.", labels=labels)
+        sent = CounterMetricFamily("zonegate_response_bytes", "Bytes of responses to clients.", labels=labels)
+        seconds = HistogramMetricFamily(
+            "zonegate_request_duration_seconds", "From request to response, the broker's time included.", labels=labels
+        )
+        for key, meter in self._apis.items():
+            requests.add_metric(key, meter.requests)
+            received.add_metric(key, meter.request_bytes)
+            sent.add_metric(key, meter.response_bytes)
+            seconds.add_metric(key, list(_cumulative(meter.buckets)), meter.seconds)
+        errors = CounterMetricFamily(
+            "zonegate_refusals", "Entries that the gateway refused, by Kafka error.", labels=[*labels, "error"]
+        )
+        for refusal, count in self.refusals.items():
+            errors.add_metric(refusal, count)
+        yield from (requests, received, sent, seconds, errors)
+
+    def _collect_aliases(self) -> Iterator[Metric]:
+        labels = ["zone", "alias", "api"]
+        requests = CounterMetricFamily("zonegate_alias_requests", "Requests that named the alias.", labels=labels)
+        records = CounterMetricFamily("zonegate_alias_record_bytes", "Bytes of record batches.", labels=labels)
+        for (zone, alias), meter in self._aliases.items():
+            requests.add_metric((zone, alias, "produce"), meter.produce_requests)
+            requests.add_metric((zone, alias, "fetch"), meter.fetch_requests)
+            records.add_metric((zone, alias, "produce"), meter.produce_bytes)
+            records.add_metric((zone, alias, "fetch"), meter.fetch_bytes)
+        yield from (requests, records)
+
+    def _collect_connections(self) -> Iterator[Metric]:
+        now = GaugeMetricFamily("zonegate_connections", "Authenticated connections now.", labels=["zone"])
+        for zone, count in self.connections.items():
+            now.add_metric([zone], count)
+        closed = CounterMetricFamily("zonegate_connections_closed", "Connections ended, by reason.", labels=["reason"])
+        for reason, count in self.connections_closed.items():
+            closed.add_metric([reason], count)
+        failed = CounterMetricFamily(
+            "zonegate_authentication_failures", "Failed authentications, by reason.", labels=["reason"]
+        )
+        for reason, count in self.authentication_failures.items():
+            failed.add_metric([reason], count)
+        yield from (now, closed, failed)
+        yield CounterMetricFamily("zonegate_connections_opened", "Connections accepted.", self.connections_opened)
+        yield GaugeMetricFamily(
+            "zonegate_upstream_reachable", "1 while the Kafka cluster answers.", int(self.upstream_reachable)
+        )
+
+
+def _cumulative(buckets: list[int]) -> Iterator[tuple[str, float]]:
+    total = 0
+    for bound, count in zip((*map(str, BUCKETS), "+Inf"), buckets, strict=True):
+        total += count
+        yield bound, total

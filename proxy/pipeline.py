@@ -1,0 +1,363 @@
+"""From requests to responses on one authenticated client connection and its broker connection.
+
+Responses leave in the order of the requests: each request has an `Exchange` in a queue, and what is ready waits until
+everything before it has left. A request is taken by its API's byte path where there is one and the request is an
+ordinary one; else it is decoded and given to the API's handler.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Final, Protocol
+
+from protocol.codec import decode, encode
+from protocol.errors import BrokerProtocolError, ClientProtocolError, DecodeError
+from protocol.framing import FrameReader, Sink
+from protocol.headers import PEEK, RESPONSE_PEEK, encode_client_id, parse_request_header, request_head, response_head
+from protocol.schema import Message, response_struct
+from protocol.session_state import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE
+from proxy.apis.plan import RequestPlan
+from proxy.broker import BrokerConnection
+from proxy.close import CloseReason
+from proxy.exchange import (
+    Answer,
+    BrokerRequest,
+    Brokers,
+    Call,
+    Endpoints,
+    Exchange,
+    Forward,
+    InTurn,
+    Outcome,
+    Pieces,
+    Send,
+)
+from proxy.flow import Hold, ReadGate
+from proxy.zones import ZoneState
+
+MAX_IN_FLIGHT: Final = 64
+"""A broker works on one request of a connection at a time; more than this only fills memory."""
+
+MAX_CONTROL_REQUEST_BYTES: Final = 16 * 1024 * 1024
+"""For requests other than Produce, which are decoded whole: a group leader's largest assignments fit."""
+
+LOCAL_KEYS: Final = frozenset((SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE))
+
+HOLDS_REQUESTS: Final = Hold.CONNECTING | Hold.IN_FLIGHT | Hold.EXCLUSIVE | Hold.CLOSING
+"""While one of these holds, not even requests that have been read are taken. The others only stop the reading."""
+
+MAX_CLIENT_ID_BYTES: Final = 200
+"""Of a client id upstream; brokers make metric names and member ids of it."""
+
+
+class Client(Protocol):
+    """The client's side, as the pipeline needs it."""
+
+    gate: ReadGate
+    reader: FrameReader
+
+    def write(self, pieces: Pieces, size: int) -> None: ...
+
+    def close(self, reason: CloseReason, detail: str = "") -> None: ...
+
+    def answer_locally(self, data: bytes, start: int, end: int) -> bytes:
+        """The whole response to ApiVersions, SaslHandshake or SaslAuthenticate."""
+
+    def resume_soon(self) -> None:
+        """Take requests again that have been read already, in a turn of the event loop of their own."""
+
+    def drained(self) -> None:
+        """No request is waiting for an answer any more."""
+
+
+class Pipeline:
+    """`on_request` takes frames in; `complete` sends responses out."""
+
+    def __init__(
+        self,
+        client: Client,
+        broker: BrokerConnection,
+        plans: dict[int, RequestPlan],
+        zone: Callable[[], ZoneState],
+        endpoints: Endpoints,
+        brokers: Brokers,
+    ) -> None:
+        self.client = client
+        self.broker = broker
+        self.zone = zone
+        self.endpoints = endpoints
+        self.brokers = brokers
+        self.requests = 0
+        self._plans = plans
+        self._queue: deque[Exchange] = deque()
+        self._client_id: bytes | None = b""
+        self._broker_client_id = self._qualify_client_id(b"")
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._queue)
+
+    def abandon(self) -> None:
+        """The connection is gone: nobody waits for the answers any more."""
+        for exchange in self._queue:
+            if isinstance(exchange, TypedExchange):
+                exchange.leave_turn()
+        self._queue.clear()
+
+    # requests
+
+    def on_request(self, data: bytes, start: int, end: int) -> None:
+        """One whole request. Raises ClientProtocolError."""
+        self.requests += 1
+        if end - start >= PEEK.size and PEEK.unpack_from(data, start)[1] in LOCAL_KEYS:
+            self._answer_locally(data, start, end)
+            return
+        plan, body = self._plan(data, start, end)
+        on_bytes = plan.entry.on_bytes
+        if on_bytes is not None and on_bytes(self, plan, data, start, body, end):
+            return
+        self._take_typed(plan, data, start, body, end)
+
+    def _answer_locally(self, data: bytes, start: int, end: int) -> None:
+        """ApiVersions and SASL requests take their turn like any other."""
+        exchange = Exchange(PEEK.unpack_from(data, start)[3], end - start, monotonic())
+        reply = self.client.answer_locally(data, start, end)
+        self.enqueue(exchange)
+        self._release(exchange, (reply,), len(reply))
+
+    def on_large_head(self, data: bytes, start: int, size: int) -> Sink | None:
+        """The beginning of a large request. Raises ClientProtocolError."""
+        plan, body = self._plan(data, start, start + size)
+        if plan.entry.on_large_head is None:
+            if size > MAX_CONTROL_REQUEST_BYTES:
+                raise ClientProtocolError(f"request of {size} bytes, allowed are {MAX_CONTROL_REQUEST_BYTES}")
+            return None
+        sink = plan.entry.on_large_head(self, plan, data, start, body, start + size)
+        self.requests += sink is not None
+        return sink
+
+    def _plan(self, data: bytes, start: int, end: int) -> tuple[RequestPlan, int]:
+        if end - start < PEEK.size:
+            raise ClientProtocolError(f"a request of {end - start - 4} bytes has no header")
+        _, key, version, _, length = PEEK.unpack_from(data, start)
+        plan = self._plans.get(key << 16 | version)
+        if plan is None:
+            raise UnsupportedApiError(f"API key {key} version {version} is not offered")
+        body = start + PEEK.size + max(length, 0)
+        client_id = data[start + PEEK.size : body] if length >= 0 else None
+        if plan.request.flexible:
+            # the header's own tagged fields, nearly always none
+            if body < min(end, len(data)) and data[body] == 0:
+                body += 1
+            else:
+                body = parse_request_header(data, start, end, True).body
+        if body > end:
+            raise ClientProtocolError(f"client id of {length} bytes in a request of {end - start - 4}")
+        if client_id != self._client_id:
+            self._client_id = client_id
+            self._broker_client_id = self._qualify_client_id(client_id)
+        return plan, body
+
+    def _qualify_client_id(self, client_id: bytes | None) -> bytes:
+        """`<zone>:<client id>`: per-zone quotas upstream, and none of the ids that brokers treat specially."""
+        name = (client_id or b"").decode(errors="ignore")
+        return encode_client_id(self.zone().rules.qualify(name).encode()[:MAX_CLIENT_ID_BYTES])
+
+    def _take_typed(self, plan: RequestPlan, data: bytes, start: int, body: int, end: int) -> None:
+        handler = plan.entry.handler
+        assert handler is not None
+        try:
+            request = decode(plan.request, data, body, end)
+        except DecodeError as error:
+            raise ClientProtocolError(str(error)) from None
+        zone = self.zone()
+        call = Call(plan.key, plan.version, request, plan.response, zone, self.endpoints, self.brokers)
+        exchange = TypedExchange(self, plan, PEEK.unpack_from(data, start)[3], end - start)
+        outcome = handler(call)
+        if isinstance(outcome, Send):
+            for broker_request in outcome.requests:
+                self.send_typed(broker_request, None)
+            if outcome.close is not None:
+                self.client.close(outcome.close)
+            return
+        self.enqueue(exchange)
+        exchange.go_on(outcome)
+
+    def enqueue(self, exchange: Exchange) -> None:
+        """Give a request its place in the queue."""
+        self._queue.append(exchange)
+        if len(self._queue) >= MAX_IN_FLIGHT:
+            self.hold(Hold.IN_FLIGHT)
+
+    def hold(self, reason: Hold) -> None:
+        """Take no more requests until `release`, not even those that have been read."""
+        self.client.reader.held = True
+        self.client.gate.hold(reason)
+
+    def release(self, reason: Hold) -> None:
+        self.client.gate.release(reason)
+        if self.client.reader.held and not self.client.gate.holds(HOLDS_REQUESTS):
+            self.client.resume_soon()
+
+    # the broker's side
+
+    def forward(self, plan: RequestPlan, pieces: Pieces, size: int, exchange: Exchange | None) -> None:
+        """Send a body with our header; `size` is the whole body's, of which `pieces` may be the beginning."""
+        correlation_id = self.broker.next_correlation_id()
+        flexible = plan.request.flexible
+        head = request_head(size, plan.key, plan.version, correlation_id, self._broker_client_id, flexible)
+        if exchange is not None:
+            exchange.broker_correlation_id = correlation_id
+        self.broker.send((head, *pieces), len(head) + size, exchange)  # type: ignore[arg-type]
+
+    def send_typed(self, request: BrokerRequest, part: "_Part | None") -> None:
+        body = encode(request.message)
+        correlation_id = self.broker.next_correlation_id()
+        flexible = request.message.struct.flexible
+        head = request_head(
+            len(body), request.api_key, request.version, correlation_id, self._broker_client_id, flexible
+        )
+        if part is not None:
+            part.broker_correlation_id = correlation_id
+        self.broker.send((head, body), len(head) + len(body), part)
+
+    # responses
+
+    def is_next(self, exchange: Exchange) -> bool:
+        """True when nothing before it is still to leave."""
+        return self._queue[0] is exchange
+
+    def respond(self, exchange: Exchange, plan: RequestPlan, pieces: Pieces, size: int) -> None:
+        """The whole response is here: `pieces` of the body, `size` bytes in all."""
+        head = response_head(size, exchange.client_correlation_id, plan.flexible_response)
+        size += len(head)
+        self._observe(plan, exchange, size)
+        self._release(exchange, (head, *pieces), size)
+
+    def _release(self, exchange: Exchange, pieces: Pieces, size: int) -> None:
+        """Send a response when it is its turn."""
+        if self._queue[0] is exchange:
+            self.client.write(pieces, size)
+            self._leave()
+        else:
+            exchange.pieces = pieces
+
+    def begin_stream(self, exchange: Exchange, plan: RequestPlan, pieces: Pieces, size: int) -> None:
+        """The beginning of a response that is next; the rest comes through `client.write`, then `end_stream`."""
+        head = response_head(size, exchange.client_correlation_id, plan.flexible_response)
+        self._observe(plan, exchange, size + len(head))
+        pieces = (head, *pieces)
+        self.client.write(pieces, sum(map(len, pieces)))
+
+    def end_stream(self) -> None:
+        self._leave()
+
+    def _observe(self, plan: RequestPlan, exchange: Exchange, size: int) -> None:
+        self.zone().meter(plan.key).observe(monotonic() - exchange.started, exchange.request_bytes, size)
+
+    def _leave(self) -> None:
+        """The head of the queue has left; so do those behind it that are ready."""
+        queue = self._queue
+        queue.popleft()
+        while queue and queue[0].pieces is not None:
+            pieces = queue.popleft().pieces
+            assert pieces is not None
+            self.client.write(pieces, sum(map(len, pieces)))
+        if len(queue) < MAX_IN_FLIGHT:
+            self.release(Hold.IN_FLIGHT)
+        if not queue:
+            self.client.drained()
+
+
+class UnsupportedApiError(ClientProtocolError):
+    """An API or version that was never offered: the connection is closed, as a broker does."""
+
+
+class TypedExchange(Exchange):
+    """A request that a handler works on, in one or several rounds."""
+
+    __slots__ = ("_exclusive", "_missing", "_pipeline", "_responses", "_then", "_turn", "plan")
+
+    def __init__(self, pipeline: Pipeline, plan: RequestPlan, client_correlation_id: int, request_bytes: int) -> None:
+        super().__init__(client_correlation_id, request_bytes, monotonic())
+        self.plan = plan
+        self._pipeline = pipeline
+        self._then: Callable[[list[Message]], Outcome] | None = None
+        self._exclusive = False
+        self._turn: tuple[InTurn, Callable[[], None]] | None = None
+        self._responses: list[Message] = []
+        self._missing = 0
+
+    def go_on(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Answer):
+            self._answer(outcome.message)
+        elif isinstance(outcome, Forward):
+            assert self._then is None or self._exclusive, "a second round without holding later requests"
+            if outcome.exclusive:
+                self._hold()
+            self._forward(outcome)
+        else:
+            assert isinstance(outcome, InTurn)
+            self._hold()
+            self._take_turn(outcome)
+
+    def _hold(self) -> None:
+        if not self._exclusive:
+            self._exclusive = True
+            self._pipeline.hold(Hold.EXCLUSIVE)
+
+    def _take_turn(self, outcome: InTurn) -> None:
+        def begin() -> None:
+            self.go_on(outcome.begin())
+
+        self._turn = (outcome, begin)
+        outcome.turnstile.enter(outcome.key, begin)
+
+    def leave_turn(self) -> None:
+        if self._turn is not None:
+            (outcome, begin), self._turn = self._turn, None
+            outcome.turnstile.leave(outcome.key, begin)
+
+    def _forward(self, outcome: Forward) -> None:
+        self._then = outcome.then
+        self._missing = len(outcome.requests)
+        self._responses = [None] * self._missing
+        for index, request in enumerate(outcome.requests):
+            self._pipeline.send_typed(request, _Part(self, index, request))
+
+    def _answer(self, message: Message) -> None:
+        body = encode(message)
+        self._pipeline.respond(self, self.plan, (body,), len(body))
+        self.leave_turn()
+        if self._exclusive:
+            self._pipeline.release(Hold.EXCLUSIVE)
+
+    def take(self, index: int, message: Message) -> None:
+        self._responses[index] = message
+        self._missing -= 1
+        if self._missing == 0:
+            assert self._then is not None
+            self.go_on(self._then(self._responses))
+
+
+class _Part:
+    """One of a handler's requests to the broker."""
+
+    __slots__ = ("_exchange", "_flexible", "_index", "_struct", "broker_correlation_id")
+
+    def __init__(self, exchange: TypedExchange, index: int, request: BrokerRequest) -> None:
+        self._exchange = exchange
+        self._index = index
+        self._struct = response_struct(request.api_key, request.version)
+        self._flexible = self._struct.flexible
+        self.broker_correlation_id = -1
+
+    def on_frame(self, data: bytes, start: int, end: int) -> None:
+        try:
+            message = decode(self._struct, data, start + RESPONSE_PEEK.size + self._flexible, end)
+        except DecodeError as error:
+            raise BrokerProtocolError(str(error)) from None
+        self._exchange.take(self._index, message)
+
+    def on_head(self, data: bytes, start: int, size: int) -> Sink | None:
+        return None

@@ -1,0 +1,378 @@
+"""One client connection, from accept to its one log line at the end.
+
+Bytes come in through a `FrameReader`. Until the client has signed in, frames go to `Authentication`; then a connection
+to the broker of this port is opened, and frames go to the `Pipeline`. The two connections live and die together: a
+broker connection is never silently replaced, since versions, order and state would be lost with it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
+
+from protocol.errors import BrokerProtocolError, ClientProtocolError, ProtocolError
+from protocol.framing import (
+    MAX_FRAME_BYTES,
+    MAX_FRAME_BYTES_BEFORE_AUTHENTICATION,
+    FrameReader,
+    Sink,
+)
+from protocol.session_state import SessionState
+from proxy.apis.table import plans_for
+from proxy.authentication import Authentication, NotAuthenticatedError
+from proxy.broker import BrokerConnection, connect, write_pieces
+from proxy.close import CloseReason
+from proxy.cluster import Cluster
+from proxy.config import GatewayConfig
+from proxy.exchange import Pieces
+from proxy.flow import Hold, MemoryBudget, ReadGate
+from proxy.metrics import GatewayMetrics
+from proxy.pipeline import HOLDS_REQUESTS, Pipeline, UnsupportedApiError
+from proxy.routing import Routing
+from proxy.zones import ZoneRegistry, ZoneState
+
+_log = logging.getLogger("zonegate.connection")
+
+AUTHENTICATION_SECONDS: Final = 10.0
+"""From accept to a good token; Kafka's clients themselves give a connection 10 s to be set up."""
+
+IDLE_SECONDS: Final = 600.0
+"""Kafka's own `connections.max.idle.ms`."""
+
+PARTIAL_FRAME_SECONDS: Final = 30.0
+PARTIAL_FRAME_BYTES_PER_SECOND: Final = 10_000
+"""A frame that has begun may take 30 s, and a second more for every 10 kB: slow links pass, a byte a second doesn't."""
+
+FAILED_AUTHENTICATION_DELAY_SECONDS: Final = 0.1
+"""Kafka's own `connection.failed.authentication.delay.ms`: answer and close come late, to slow guessing down."""
+
+_TLS_HANDSHAKE: Final = b"\x16\x03"
+
+
+@dataclass(slots=True)
+class Services:
+    """What all connections of a gateway share."""
+
+    config: GatewayConfig
+    zones: ZoneRegistry
+    cluster: Cluster
+    metrics: GatewayMetrics
+    budget: MemoryBudget
+    spawn: Callable[..., "asyncio.Task[None]"]
+    routing: Routing = field(init=False)
+    sessions: "set[ClientSession]" = field(default_factory=set)
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def forget(self, session: "ClientSession") -> None:
+        """A connection is gone."""
+        self.sessions.discard(session)
+        self._ended.set()
+
+    async def all_closed(self) -> None:
+        """Returns when no connection is left."""
+        while self.sessions:
+            self._ended.clear()
+            await self._ended.wait()
+
+
+class _BrokerView:
+    """The cluster as the handlers of one connection see it."""
+
+    __slots__ = ("_cluster", "_versions")
+
+    def __init__(self, cluster: Cluster, broker: BrokerConnection) -> None:
+        self._cluster = cluster
+        self._versions = broker.versions
+
+    def version_range(self, api_key: int) -> tuple[int, int]:
+        return self._versions[api_key]
+
+    def saw_brokers(self, broker_ids: Sequence[int]) -> None:
+        self._cluster.saw_brokers(broker_ids)
+
+
+class ClientSession(asyncio.Protocol):
+    """The client's side of a connection pair."""
+
+    def __init__(self, services: Services, broker_id: int | None) -> None:
+        self.gate = ReadGate()
+        self.reader = FrameReader(
+            MAX_FRAME_BYTES_BEFORE_AUTHENTICATION, self._on_frame, self._on_head, self._on_assemble
+        )
+        self.zone_name = ""
+        self.credential_id = ""
+        self._services = services
+        self._broker_id = broker_id
+        self._authentication = Authentication(services.zones, lambda: services.cluster.versions_for(broker_id))
+        self._state = SessionState.CONNECTED
+        self._transport: asyncio.Transport | None = None
+        self._broker: BrokerConnection | None = None
+        self._pipeline: Pipeline | None = None
+        self._peer = ""
+        self._reason: CloseReason | None = None
+        self._detail = ""
+        self._opened = self._last_received = monotonic()
+        self._partial_since = 0.0
+        self._partial_bytes = 0
+        self._budget_taken = 0
+        self._received_bytes = 0
+        self._sent_bytes = 0
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        self._peer = f"{peer[0]}:{peer[1]}" if peer else ""
+        self.gate.attach(transport)
+        self._services.sessions.add(self)
+        self._services.metrics.connections_opened += 1
+
+    def data_received(self, data: bytes) -> None:
+        self._last_received = monotonic()
+        if not self._received_bytes and data.startswith(_TLS_HANDSHAKE):
+            self.close(CloseReason.TLS_ON_PLAINTEXT_PORT, "a TLS client on a plaintext port")
+            return
+        self._received_bytes += len(data)
+        self._run(lambda: self.reader.feed(data))
+        self._note_partial(len(data))
+
+    def _run(self, work: Callable[[], None]) -> None:
+        """Do what a client's bytes ask for; whatever goes wrong ends this connection and nothing else."""
+        try:
+            work()
+        except NotAuthenticatedError as error:
+            self.close(CloseReason.NOT_AUTHENTICATED, str(error))
+        except UnsupportedApiError as error:
+            self.close(CloseReason.UNSUPPORTED_API, str(error))
+        except ClientProtocolError as error:
+            self.close(CloseReason.BAD_REQUEST, str(error))
+        except BrokerProtocolError as error:
+            self.close(CloseReason.BROKER_PROTOCOL_ERROR, str(error))
+        except ProtocolError as error:
+            self.close(CloseReason.BAD_FRAME, str(error))
+        except Exception:  # noqa: BLE001 - whatever a client provokes ends with its connection
+            _log.exception("a request failed", extra={"event": "internal_error", "zone": self.zone_name})
+            self.close(CloseReason.INTERNAL_ERROR)
+
+    def _note_partial(self, size: int) -> None:
+        if not self.reader.partial:
+            self._partial_since = 0.0
+        elif self._partial_since:
+            self._partial_bytes += size
+        else:
+            self._partial_since, self._partial_bytes = self._last_received, size
+
+    def pause_writing(self) -> None:
+        if self._broker is not None:
+            self._broker.gate.hold(Hold.PEER_FULL)
+        self.gate.hold(Hold.PEER_FULL)
+
+    def resume_writing(self) -> None:
+        if self._broker is not None:
+            self._broker.gate.release(Hold.PEER_FULL)
+        self.gate.release(Hold.PEER_FULL)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._reason is None:
+            self._reason = CloseReason.CLIENT_CLOSED
+            self._detail = str(exc) if exc is not None else ""
+        self._end()
+
+    # frames
+
+    def _on_frame(self, data: bytes, start: int, end: int) -> None:
+        self._give_budget()
+        if self._pipeline is not None:
+            self._pipeline.on_request(data, start, end)
+        elif self._state is not SessionState.CLOSED:
+            self._on_sign_in(data, start, end)
+
+    def _on_head(self, data: bytes, start: int, size: int) -> Sink | None:
+        return self._pipeline.on_large_head(data, start, size) if self._pipeline is not None else None
+
+    def _on_assemble(self, size: int) -> None:
+        self._budget_taken = size
+        self._services.budget.take(size, self.gate)
+
+    def _give_budget(self) -> None:
+        if self._budget_taken:
+            size, self._budget_taken = self._budget_taken, 0
+            self._services.budget.give(size, self.gate)
+
+    def answer_locally(self, data: bytes, start: int, end: int) -> bytes:
+        """ApiVersions and the SASL requests of a client that has signed in."""
+        return self._authentication.answer(data, start, end)
+
+    # signing in
+
+    def _on_sign_in(self, data: bytes, start: int, end: int) -> None:
+        reply = self._authentication.on_frame(data, start, end)
+        self._state = self._authentication.state
+        if self._state is SessionState.FAILED:
+            self._on_failed_authentication(reply)
+            return
+        self.write((reply,), len(reply))
+        identity = self._authentication.identity
+        if identity is not None:
+            self.zone_name, self.credential_id = identity.zone.name, identity.credential.id
+            self._services.metrics.connections[self.zone_name] += 1
+            self.reader.max_frame_bytes = MAX_FRAME_BYTES
+            self._hold(Hold.CONNECTING)
+            self._services.spawn(self._connect(), f"connect {self._peer}")
+
+    def _on_failed_authentication(self, reply: bytes) -> None:
+        self._services.metrics.authentication_failures[self._authentication.failure] += 1
+        self._hold(Hold.CLOSING)
+
+        def answer_and_close() -> None:
+            if reply and self._transport is not None and not self._transport.is_closing():
+                self.write((reply,), len(reply))
+            self.close(CloseReason.AUTHENTICATION_FAILED, self._authentication.failure)
+
+        asyncio.get_running_loop().call_later(FAILED_AUTHENTICATION_DELAY_SECONDS, answer_and_close)
+
+    def _hold(self, reason: Hold) -> None:
+        self.reader.held = True
+        self.gate.hold(reason)
+
+    async def _connect(self) -> None:
+        """Open the connection to the broker of this port; on the bootstrap port, to any that answers."""
+        problems = []
+        for address in self._services.cluster.candidates(self._broker_id):
+            try:
+                broker = await connect(
+                    address, self._services.config, self._on_broker_lost, self.gate, self._services.budget
+                )
+            except (OSError, TimeoutError, ProtocolError) as error:
+                problems.append(str(error) or type(error).__name__)
+                continue
+            self._start(broker, address)
+            return
+        self._services.cluster.refresh_soon()
+        self.close(CloseReason.BROKER_UNREACHABLE, "; ".join(problems) or "the broker is not known")
+
+    def _start(self, broker: BrokerConnection, address: tuple[str, int]) -> None:
+        if self._state is SessionState.CLOSED or self.zone_name not in self._services.zones.zones:
+            broker.abort()
+            self.close(CloseReason.ZONE_CHANGED)
+            return
+        cluster = self._services.cluster
+        broker_id = cluster.broker_at(address)
+        if broker_id is not None:
+            cluster.versions[broker_id] = broker.versions
+        self._broker = broker
+        self._pipeline = Pipeline(
+            self,
+            broker,
+            plans_for(broker.versions),
+            self._zone,
+            self._services.routing,
+            _BrokerView(cluster, broker),
+        )
+        self._pipeline.release(Hold.CONNECTING)
+
+    def _zone(self) -> ZoneState:
+        return self._services.zones.zones[self.zone_name]
+
+    def _on_broker_lost(self, reason: CloseReason, detail: str) -> None:
+        if self._broker is not None:
+            self.close(reason, detail)
+
+    # the client, as the pipeline sees it
+
+    def write(self, pieces: Pieces, size: int) -> None:
+        if self._transport is not None:
+            self._sent_bytes += size
+            write_pieces(self._transport, pieces, size)
+
+    def resume_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._resume)
+
+    def _resume(self) -> None:
+        if self.reader.held and not self.gate.holds(HOLDS_REQUESTS) and self._state is not SessionState.CLOSED:
+            self._run(self.reader.release)
+
+    def drained(self) -> None:
+        if self._state is SessionState.DRAINING:
+            self.close(CloseReason.SHUTDOWN)
+
+    # ending
+
+    def drain(self) -> None:
+        """Take no more requests; close when those under way are answered."""
+        if self._pipeline is None or not self._pipeline.in_flight:
+            self.close(CloseReason.SHUTDOWN)
+            return
+        self._state = SessionState.DRAINING
+        self._hold(Hold.CLOSING)
+
+    def close(self, reason: CloseReason, detail: str = "") -> None:
+        """End both connections, after what was written to them has left. The first reason counts."""
+        if self._state is SessionState.CLOSED:
+            return
+        self._state = SessionState.CLOSED
+        self._reason, self._detail = reason, detail
+        self._hold(Hold.CLOSING)
+        if self._broker is not None:
+            self._broker.close()
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End both connections now, whatever is still to be written."""
+        self.close(CloseReason.SHUTDOWN)
+        for side in (self._transport, self._broker):
+            if side is not None:
+                side.abort()
+
+    def check_deadlines(self, now: float) -> None:
+        """Called every second."""
+        if self._state is SessionState.CLOSED:
+            return
+        if self._authentication.identity is None and now - self._opened > AUTHENTICATION_SECONDS:
+            self.close(CloseReason.AUTHENTICATION_DEADLINE, f"not signed in after {AUTHENTICATION_SECONDS:g} s")
+        elif self.gate.closed:
+            self._partial_since = now if self._partial_since else 0.0
+        elif self._partial_since and now - self._partial_since > self._partial_allowance():
+            self.close(CloseReason.PARTIAL_FRAME_DEADLINE, f"{self._partial_bytes} bytes of a frame, then too slow")
+        elif now - self._last_received > IDLE_SECONDS and not (self._pipeline and self._pipeline.in_flight):
+            self.close(CloseReason.IDLE, f"nothing received for {IDLE_SECONDS:g} s")
+
+    def _partial_allowance(self) -> float:
+        return PARTIAL_FRAME_SECONDS + self._partial_bytes / PARTIAL_FRAME_BYTES_PER_SECOND
+
+    def _end(self) -> None:
+        """The client's connection is gone."""
+        self._state = SessionState.CLOSED
+        self._give_budget()
+        self._services.forget(self)
+        if self._pipeline is not None:
+            self._pipeline.abandon()
+        if self._broker is not None:
+            # what a producer without acks has sent must still reach the broker
+            self._broker.close()
+        metrics = self._services.metrics
+        if self._authentication.identity is not None:
+            metrics.connections[self.zone_name] -= 1
+        metrics.connections_closed[self._reason.value if self._reason is not None else ""] += 1
+        _log.info("connection ended", extra=self._summary())
+
+    def _summary(self) -> dict[str, object]:
+        identity = self._authentication.identity
+        return {
+            "event": "connection_end",
+            "reason": self._reason.value if self._reason is not None else "",
+            "detail": self._detail,
+            "peer": self._peer,
+            "broker": self._broker_id,
+            "zone": self.zone_name,
+            "user": identity.username if identity is not None else "",
+            "seconds": round(monotonic() - self._opened, 3),
+            "requests": self._pipeline.requests if self._pipeline is not None else 0,
+            "bytes_in": self._received_bytes,
+            "bytes_out": self._sent_bytes,
+        }

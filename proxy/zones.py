@@ -1,0 +1,177 @@
+"""The zones that this gateway serves: rules compiled for the wire, virtual topic ids, and who may sign in.
+
+A `ZoneState` is replaced when its zone's definition changes; what changes inside is only what the gateway learns of the
+brokers' topic ids, so that ids and names always belong together.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from policies.credentials import Credential, hash_password, verify_password
+from policies.topic_ids import virtual_cluster_id, virtual_topic_id
+from policies.zone import Alias, Zone, ZoneRules
+from protocol.codec import write_uvarint
+from protocol.schema import ZERO_ID
+from proxy.flow import Turnstile
+from proxy.metrics import AliasMeter, ApiMeter, GatewayMetrics
+
+PLAIN: Final = 0
+COMPACT: Final = 1
+BY_ID: Final = 2
+"""How a message spells a topic: int16 length and name, varint length and name, or id."""
+
+
+class Route:
+    """An alias with both its names, spelled in every way that messages do (indexes PLAIN, COMPACT and BY_ID)."""
+
+    __slots__ = ("alias", "broker", "broker_keys", "client", "meter", "writable")
+
+    def __init__(self, alias: Alias, meter: AliasMeter) -> None:
+        self.alias = alias
+        self.meter = meter
+        self.writable = alias.writable
+        self.client = _spell(alias.name, ZERO_ID)
+        self.broker = _spell(alias.topic, ZERO_ID)
+        self.broker_keys = (alias.topic.encode(), alias.topic.encode(), ZERO_ID)
+
+    def learn(self, alias_id: bytes, topic_id: bytes) -> None:
+        self.client = (*self.client[:BY_ID], alias_id)
+        self.broker = (*self.broker[:BY_ID], topic_id)
+        self.broker_keys = (*self.broker_keys[:BY_ID], topic_id)
+
+
+def _spell(name: str, topic_id: bytes) -> tuple[bytes, bytes, bytes]:
+    raw = name.encode()
+    compact = bytearray()
+    write_uvarint(compact, len(raw) + 1)
+    return len(raw).to_bytes(2, "big") + raw, bytes(compact) + raw, topic_id
+
+
+class ZoneState:
+    """One zone as this gateway serves it."""
+
+    def __init__(self, rules: ZoneRules, metrics: GatewayMetrics, id_key: bytes) -> None:
+        self.rules = rules
+        self.name = rules.name
+        self.metrics = metrics
+        self.cluster_id = virtual_cluster_id(id_key, rules.name)
+        self.commits = Turnstile()
+        """Group by group: a commit that is merged into what is stored must not overtake another."""
+        self._id_key = id_key
+        self._meters: dict[int, ApiMeter] = {}
+        self._routes = {alias.name: Route(alias, metrics.alias(rules.name, alias.name)) for alias in rules.aliases}
+        self.routes_by_name = {name.encode(): route for name, route in self._routes.items()}
+        self.routes_by_id: dict[bytes, Route] = {}
+
+    def meter(self, api_key: int) -> ApiMeter:
+        meter = self._meters.get(api_key)
+        if meter is None:
+            meter = self._meters[api_key] = self.metrics.api(self.name, api_key)
+        return meter
+
+    def learn(self, topic: str, topic_id: bytes) -> None:
+        """Take note of a backing topic's id, as a broker has just told it. A new id means a re-created topic."""
+        if topic_id == ZERO_ID:
+            return
+        for alias in self.rules.aliases_of(topic):
+            route = self._routes[alias.name]
+            if route.broker[BY_ID] != topic_id:
+                self.routes_by_id.pop(route.client[BY_ID], None)
+                route.learn(virtual_topic_id(self._id_key, self.name, alias.name, topic_id), topic_id)
+                self.routes_by_id[route.client[BY_ID]] = route
+
+    def inherit(self, before: "ZoneState") -> None:
+        """Keep what is known and under way when the zone's definition is replaced."""
+        self.commits = before.commits
+        for route in before._routes.values():
+            self.learn(route.alias.topic, route.broker[BY_ID])
+
+    def alias_id(self, alias: Alias) -> bytes:
+        """The virtual id of an alias; zero until its backing topic's id is known."""
+        return self._routes[alias.name].client[BY_ID]
+
+    def topic_id(self, alias: Alias) -> bytes:
+        """The id of its backing topic; zero until it is known."""
+        return self._routes[alias.name].broker[BY_ID]
+
+    def alias_with_id(self, alias_id: bytes) -> Alias | None:
+        """The alias of a virtual id that a client names."""
+        route = self.routes_by_id.get(alias_id)
+        return route.alias if route is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a new set of zones and credentials takes away from sessions that are running."""
+
+    shrunken_zones: frozenset[str]
+    revoked_credentials: frozenset[str]
+
+
+class ZoneRegistry:
+    """All zones and credentials. `apply` swaps them whole."""
+
+    def __init__(self, metrics: GatewayMetrics) -> None:
+        self._metrics = metrics
+        self._id_key = b""
+        self.zones: dict[str, ZoneState] = {}
+        self._accounts: dict[str, str] = {}
+        self._credentials: dict[str, tuple[Credential, ...]] = {}
+        self._decoy = hash_password("no such credential")
+
+    def identify(self, cluster_id: str) -> None:
+        """Derive virtual ids from the cluster's own id, which every gateway of the cluster knows."""
+        if self._id_key != cluster_id.encode():
+            self._id_key = cluster_id.encode()
+            self.zones = {
+                name: ZoneState(state.rules, self._metrics, self._id_key) for name, state in self.zones.items()
+            }
+
+    @property
+    def topics(self) -> list[str]:
+        """The backing topics of all zones, each once."""
+        return sorted({topic for state in self.zones.values() for topic in state.rules.topics})
+
+    def learn(self, topic_ids: Mapping[str, bytes]) -> None:
+        """Take note of many topics' ids at once (topic -> id)."""
+        for state in self.zones.values():
+            for topic in state.rules.topics:
+                state.learn(topic, topic_ids.get(topic, ZERO_ID))
+
+    def apply(self, zones: Sequence[Zone], credentials: Sequence[Credential]) -> Changes:
+        """Serve these and only these from now on."""
+        before, states = self.zones, {}
+        for zone in zones:
+            known = before.get(zone.name)
+            if known is not None and known.rules.zone == zone:
+                states[zone.name] = known
+                continue
+            states[zone.name] = ZoneState(ZoneRules(zone), self._metrics, self._id_key)
+            if known is not None:
+                states[zone.name].inherit(known)
+        shrunken = {
+            name for name, state in before.items() if name not in states or states[name].rules.shrank_from(state.rules)
+        }
+        revoked = {c.id for several in self._credentials.values() for c in several} - {c.id for c in credentials}
+        self.zones = states
+        self._accounts = {zone.service_account: zone.name for zone in zones}
+        grouped: dict[str, tuple[Credential, ...]] = {}
+        for credential in credentials:
+            grouped[credential.zone] = (*grouped.get(credential.zone, ()), credential)
+        self._credentials = grouped
+        return Changes(frozenset(shrunken), frozenset(revoked))
+
+    def authenticate(self, username: str, password: str) -> tuple[ZoneState, Credential] | None:
+        """The zone and credential of a service account's password; None otherwise, after the same amount of work."""
+        zone = self._accounts.get(username)
+        candidates = self._credentials.get(zone, ()) if zone is not None else ()
+        found = None
+        for credential in candidates:
+            if verify_password(password, credential.password_hash):
+                found = credential
+        if not candidates:
+            verify_password(password, self._decoy)
+        if zone is None or found is None:
+            return None
+        return self.zones[zone], found
