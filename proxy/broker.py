@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from protocol import api_versions, sasl
 from protocol.codec import decode, encode
@@ -87,9 +87,9 @@ class BrokerConnection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self.gate.attach(transport)
+        # uvloop's transports are asyncio's in all but inheritance
+        self._transport = cast(asyncio.Transport, transport)
+        self.gate.attach(self._transport)
 
     def data_received(self, data: bytes) -> None:
         try:

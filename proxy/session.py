@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Final
+from typing import Final, cast
 
 from protocol.errors import BrokerProtocolError, ClientProtocolError, ProtocolError
 from protocol.framing import (
@@ -123,11 +123,11 @@ class ClientSession(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are asyncio's in all but inheritance
+        self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if peer else ""
-        self.gate.attach(transport)
+        self.gate.attach(self._transport)
         self._services.sessions.add(self)
         self._services.metrics.connections_opened += 1
 
