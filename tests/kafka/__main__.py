@@ -47,7 +47,8 @@ def start() -> None:
     def end(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, end)
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, end)
     try:
         with open_cluster() as cluster:
             if isinstance(cluster, KafkaCluster):
