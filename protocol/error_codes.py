@@ -42,5 +42,5 @@ TEXTS: Final = {
 
 
 def text_of(code: int) -> str | None:
-    """Our fixed text for an error code (None: send null); the broker's own text can hold real names and never passes."""
+    """Our own text for an error code (None: send null); a broker's text can hold real names and never passes."""
     return TEXTS.get(code)  # type: ignore[call-overload,no-any-return]

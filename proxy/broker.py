@@ -25,7 +25,7 @@ from proxy.flow import Hold, MemoryBudget, ReadGate
 _log = logging.getLogger("zonegate.broker")
 
 MAX_RESPONSE_BYTES: Final = 1 << 30
-"""A broker is trusted, and bounds its fetches itself (fetch.max.bytes); this catches a peer that doesn't speak Kafka."""
+"""A broker is trusted and bounds its fetches itself (fetch.max.bytes); this catches what doesn't speak Kafka."""
 
 CONNECT_SECONDS: Final = 10.0
 """Kafka's clients give a connection 10 s (`socket.connection.setup.timeout.ms`)."""

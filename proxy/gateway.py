@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from time import monotonic
 from typing import Any, Final
 
@@ -64,7 +64,7 @@ class Gateway:
         services.zones.identify(services.cluster.cluster_id)
         await self._learn_topic_ids()
         await services.routing.open(services.cluster.brokers)
-        services.cluster.on_brokers = services.routing.open
+        services.cluster.on_brokers = self._open_ports
         self._spawn(services.cluster.run(), "watch the cluster")
         self._spawn(self._watch_deadlines(), "watch deadlines")
         self._started = True
@@ -86,6 +86,13 @@ class Gateway:
         except (OSError, TimeoutError, ProtocolError) as error:
             # clients that name an id which isn't known yet ask for metadata, from which it is learnt
             _log.warning("topic ids are not known yet", extra={"event": "topic_ids", "problem": str(error)})
+
+    async def _open_ports(self, broker_ids: Iterable[int]) -> None:
+        """A broker that has joined later gets its port; until it is open, no client hears of the broker."""
+        try:
+            await self._services.routing.open(broker_ids)
+        except OSError as error:
+            _log.error("no port for a broker", extra={"event": "broker_unmapped", "problem": str(error)})
 
     def _accept(self, broker_id: int | None) -> ClientSession:
         return ClientSession(self._services, broker_id)
