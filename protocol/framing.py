@@ -128,8 +128,8 @@ class FrameReader:
             if length - pos < 4:
                 break
             size = _SIZE.unpack_from(data, pos)[0] + 4
-            if size < 12 or size - 4 > self.max_frame_bytes:
-                raise ProtocolError(f"frame of {size - 4} bytes, allowed are 8 to {self.max_frame_bytes}")
+            if not 4 <= size <= self.max_frame_bytes + 4:
+                raise ProtocolError(f"frame of {size - 4} bytes, allowed are 0 to {self.max_frame_bytes}")
             if length - pos >= size:
                 self._on_frame(data, pos, pos + size)
                 pos += size

@@ -168,6 +168,8 @@ class BrokerConnection(asyncio.Protocol):
 
     def _on_frame(self, data: bytes, start: int, end: int) -> None:
         self._give_budget()
+        if end - start < RESPONSE_PEEK.size:
+            raise BrokerProtocolError(f"a response of {end - start - 4} bytes has no header")
         self._take_awaited(data, start).on_frame(data, start, end)
 
     def _on_head(self, data: bytes, start: int, size: int) -> Sink | None:
@@ -198,7 +200,7 @@ class BrokerConnection(asyncio.Protocol):
 async def connect(
     address: tuple[str, int], config: GatewayConfig, on_lost: OnLost, client_gate: ReadGate, budget: MemoryBudget
 ) -> BrokerConnection:
-    """A connection that is authenticated and knows the broker's versions. Raises OSError, TimeoutError, ProtocolError."""
+    """An authenticated connection that knows the broker's versions. Raises OSError, TimeoutError, ProtocolError."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(CONNECT_SECONDS):
         _, connection = await loop.create_connection(lambda: BrokerConnection(on_lost, client_gate, budget), *address)

@@ -1,9 +1,9 @@
 """OffsetCommit (8) and OffsetFetch (9): a position per alias, also where two aliases share a backing topic.
 
 OffsetCommit 2-10 (6 leader epoch, 8+ flexible, 10 topic ids); OffsetFetch 1-10 (2+ null = all topics, 8+ several
-groups, 10 topic ids). The broker keeps one position per group and backing partition. Where the zone has several aliases of a
-topic, `policies.positions` keeps theirs in the commit's metadata: a commit first fetches what is stored and is merged
-into it, one group at a time; a fetch unfolds. All other commits and fetches take no extra step.
+groups, 10 topic ids). The broker keeps one position per group and backing partition. Where the zone has several aliases
+of a topic, `policies.positions` keeps theirs in the commit's metadata: a commit first fetches what is stored and is
+merged into it, one group at a time; a fetch unfolds. All other commits and fetches take no extra step.
 """
 
 from collections.abc import Iterable, Sequence
