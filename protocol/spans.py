@@ -4,6 +4,7 @@ These read without looking whether the bytes are there: IndexError and struct.er
 callers take both, and DecodeError, as "leave it to the typed path".
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from struct import Struct
 from typing import Final
@@ -54,6 +55,21 @@ def read_topic(data: bytes, pos: int, flexible: bool, by_id: bool) -> tuple[Topi
     if not pos <= stop <= len(data):
         raise DecodeError("topic beyond the buffer")
     return TopicSpan(data[pos:stop], start, stop), stop
+
+
+def splice(
+    data: bytes, pos: int, end: int, topics: Sequence[TopicSpan], names: Sequence[bytes]
+) -> tuple[list[bytes | memoryview], int]:
+    """data[pos:end] with each topic's span replaced by its name: the pieces, uncopied, and their size."""
+    view = memoryview(data)
+    pieces: list[bytes | memoryview] = []
+    size = end - pos
+    for topic, name in zip(topics, names, strict=True):
+        pieces += (view[pos : topic.start], name)
+        pos = topic.end
+        size += len(name) - (pos - topic.start)
+    pieces.append(view[pos:end])
+    return pieces, size
 
 
 def read_no_tags(data: bytes, pos: int) -> int:

@@ -201,6 +201,10 @@ class Pipeline:
 
     # the broker's side
 
+    def forward_more(self, chunk: bytes) -> None:
+        """More of a body whose beginning `forward` has sent."""
+        self.broker.write(chunk)
+
     def forward(self, plan: RequestPlan, pieces: Pieces, size: int, exchange: Exchange | None) -> None:
         """Send a body with our header; `size` is the whole body's, of which `pieces` may be the beginning."""
         correlation_id = self.broker.next_correlation_id()
@@ -243,11 +247,14 @@ class Pipeline:
             exchange.pieces = pieces
 
     def begin_stream(self, exchange: Exchange, plan: RequestPlan, pieces: Pieces, size: int) -> None:
-        """The beginning of a response that is next; the rest comes through `client.write`, then `end_stream`."""
+        """The beginning of a response that is next; the rest comes through `stream`, then `end_stream`."""
         head = response_head(size, exchange.client_correlation_id, plan.flexible_response)
         self._observe(plan, exchange, size + len(head))
         pieces = (head, *pieces)
         self.client.write(pieces, sum(map(len, pieces)))
+
+    def stream(self, chunk: bytes) -> None:
+        self.client.write((chunk,), len(chunk))
 
     def end_stream(self) -> None:
         self._leave()

@@ -23,22 +23,20 @@ BY_ID: Final = 2
 
 
 class Route:
-    """An alias with both its names, spelled in every way that messages do (indexes PLAIN, COMPACT and BY_ID)."""
+    """An alias with both its names, spelled in every way that messages do (indexes PLAIN, COMPACT and BY_ID).
+
+    Never changes, so that a response is renamed as its request was; a newly learnt id makes a new route.
+    """
 
     __slots__ = ("alias", "broker", "broker_keys", "client", "meter", "writable")
 
-    def __init__(self, alias: Alias, meter: AliasMeter) -> None:
+    def __init__(self, alias: Alias, meter: AliasMeter, alias_id: bytes = ZERO_ID, topic_id: bytes = ZERO_ID) -> None:
         self.alias = alias
         self.meter = meter
         self.writable = alias.writable
-        self.client = _spell(alias.name, ZERO_ID)
-        self.broker = _spell(alias.topic, ZERO_ID)
-        self.broker_keys = (alias.topic.encode(), alias.topic.encode(), ZERO_ID)
-
-    def learn(self, alias_id: bytes, topic_id: bytes) -> None:
-        self.client = (*self.client[:BY_ID], alias_id)
-        self.broker = (*self.broker[:BY_ID], topic_id)
-        self.broker_keys = (*self.broker_keys[:BY_ID], topic_id)
+        self.client = _spell(alias.name, alias_id)
+        self.broker = _spell(alias.topic, topic_id)
+        self.broker_keys = (alias.topic.encode(), alias.topic.encode(), topic_id)
 
 
 def _spell(name: str, topic_id: bytes) -> tuple[bytes, bytes, bytes]:
@@ -60,8 +58,9 @@ class ZoneState:
         """Group by group: a commit that is merged into what is stored must not overtake another."""
         self._id_key = id_key
         self._meters: dict[int, ApiMeter] = {}
-        self._routes = {alias.name: Route(alias, metrics.alias(rules.name, alias.name)) for alias in rules.aliases}
-        self.routes_by_name = {name.encode(): route for name, route in self._routes.items()}
+        self.routes_by_name = {
+            alias.name.encode(): Route(alias, metrics.alias(rules.name, alias.name)) for alias in rules.aliases
+        }
         self.routes_by_id: dict[bytes, Route] = {}
 
     def meter(self, api_key: int) -> ApiMeter:
@@ -75,25 +74,29 @@ class ZoneState:
         if topic_id == ZERO_ID:
             return
         for alias in self.rules.aliases_of(topic):
-            route = self._routes[alias.name]
-            if route.broker[BY_ID] != topic_id:
-                self.routes_by_id.pop(route.client[BY_ID], None)
-                route.learn(virtual_topic_id(self._id_key, self.name, alias.name, topic_id), topic_id)
-                self.routes_by_id[route.client[BY_ID]] = route
+            known = self.route(alias)
+            if known.broker[BY_ID] != topic_id:
+                self.routes_by_id.pop(known.client[BY_ID], None)
+                alias_id = virtual_topic_id(self._id_key, self.name, alias.name, topic_id)
+                route = Route(alias, known.meter, alias_id, topic_id)
+                self.routes_by_name[alias.name.encode()] = self.routes_by_id[alias_id] = route
 
     def inherit(self, before: "ZoneState") -> None:
         """Keep what is known and under way when the zone's definition is replaced."""
         self.commits = before.commits
-        for route in before._routes.values():
+        for route in before.routes_by_name.values():
             self.learn(route.alias.topic, route.broker[BY_ID])
+
+    def route(self, alias: Alias) -> Route:
+        return self.routes_by_name[alias.name.encode()]
 
     def alias_id(self, alias: Alias) -> bytes:
         """The virtual id of an alias; zero until its backing topic's id is known."""
-        return self._routes[alias.name].client[BY_ID]
+        return self.route(alias).client[BY_ID]
 
     def topic_id(self, alias: Alias) -> bytes:
         """The id of its backing topic; zero until it is known."""
-        return self._routes[alias.name].broker[BY_ID]
+        return self.route(alias).broker[BY_ID]
 
     def alias_with_id(self, alias_id: bytes) -> Alias | None:
         """The alias of a virtual id that a client names."""

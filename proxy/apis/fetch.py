@@ -8,25 +8,19 @@ is a guessable number, an incremental request names no topics to authorise, and 
 partition are one entry. The replica id is always a consumer's: others read past the high watermark.
 """
 
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-from policies.zone import Alias
 from protocol import fetch
-from protocol.codec import decode, encode
 from protocol.error_codes import ErrorCode
-from protocol.errors import BrokerProtocolError, DecodeError
 from protocol.framing import Sink
-from protocol.headers import PEEK, RESPONSE_PEEK
+from protocol.headers import RESPONSE_PEEK
 from protocol.schema import Message
-from protocol.spans import TopicSpan
-from proxy.apis.plan import RequestPlan
+from protocol.spans import TopicSpan, splice
+from proxy.apis.plan import Connection, RequestPlan
+from proxy.apis.spliced import SplicedExchange, spelling
 from proxy.apis.topics import Shape, Split, rewrite_leaders
-from proxy.exchange import Answer, BrokerRequest, Call, Exchange, Forward, Outcome
-from proxy.zones import BY_ID, COMPACT, PLAIN, Route
-
-if TYPE_CHECKING:
-    from proxy.pipeline import Pipeline
+from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
+from proxy.zones import BY_ID, Route
 
 SHAPE: Final = Shape(
     topic_name="topic",
@@ -117,39 +111,69 @@ def _finish(call: Call, split: Split, responses: list[Message]) -> Answer:
         call.response.nested("responses"),
         [response.responses for response in responses],
         ErrorCode.UNKNOWN_SERVER_ERROR,
-        lambda partition, alias: _mend(call, partition, alias),
+        lambda partition, alias: _mend(call.zone.route(alias), partition),
     )
     for asked in split.asked:
         if asked.alias is not None and not asked.error:
-            call.zone.routes_by_name[asked.alias.name.encode()].meter.fetch_requests += 1
+            call.zone.route(asked.alias).meter.fetch_requests += 1
     endpoints = tuple(node for response in responses for node in getattr(response, "node_endpoints", ()))
     answer = call.response.fit(responses=topics, throttle_time=throttle, node_endpoints=endpoints)
-    rewrite_leaders(call, answer, [partition for topic in topics for partition in topic.partitions])
+    rewrite_leaders(call.endpoints, answer, [partition for topic in topics for partition in topic.partitions])
     return Answer(answer)
 
 
-def _mend(call: Call, partition: Message, alias: Alias) -> Message:
+def _mend(route: Route, partition: Message) -> Message:
     """Records are empty rather than null: some clients fail on null (FetchResponse.recordsOrFail in Kafka)."""
     partition.records = partition.records or b""
-    call.zone.routes_by_name[alias.name.encode()].meter.fetch_bytes += len(partition.records)
+    route.meter.fetch_bytes += len(partition.records)
     return partition
 
 
 # the byte path
 
 
-def _spelling(version: int) -> int:
-    return BY_ID if version >= fetch.FIRST_WITH_IDS else COMPACT if version >= fetch.FIRST_FLEXIBLE else PLAIN
+class FetchExchange(SplicedExchange):
+    """A request whose names were spliced; its response is spliced back, streamed when it is large and simple."""
+
+    __slots__ = ("_missing",)
+
+    shape = SHAPE
+
+    def parse(self, data: bytes, pos: int, end: int) -> list[TopicSpan] | None:
+        return fetch.parse_response(data, pos, end, self.plan.version)
+
+    def mend(self, partition: Message, route: Route) -> None:
+        _mend(route, partition)
+
+    def client_spelling(self, topic: TopicSpan) -> bytes:
+        self.routes[topic.key].meter.fetch_bytes += topic.record_bytes
+        return super().client_spelling(topic)
+
+    def on_head(self, data: bytes, start: int, size: int) -> Sink | None:
+        """Stream a large response of one partition when it is this request's turn."""
+        body, end = start + RESPONSE_PEEK.size + self.plan.flexible_response, start + size
+        topic = fetch.parse_stream_head(data, body, end, self.plan.version)
+        if topic is None or topic.key not in self.routes or not self.connection.is_next(self):
+            return None
+        self._missing = end - len(data)
+        pieces, here = splice(data, body, len(data), [topic], [self.client_spelling(topic)])
+        self.connection.begin_stream(self, self.plan, pieces, here + self._missing)
+        return self._pass_on
+
+    def _pass_on(self, chunk: bytes) -> None:
+        self.connection.stream(chunk)
+        self._missing -= len(chunk)
+        if self._missing == 0:
+            self.connection.end_stream()
 
 
-def on_bytes(pipeline: "Pipeline", plan: RequestPlan, data: bytes, start: int, body: int, end: int) -> bool:
+def on_bytes(connection: Connection, plan: RequestPlan, data: bytes, start: int, body: int, end: int) -> bool:
     """Take an ordinary request: full, every topic an alias, no two of them of one backing topic."""
-    version = plan.version
-    spans = fetch.parse_request(data, body, end, version)
+    spans = fetch.parse_request(data, body, end, plan.version)
     if spans is None or spans.session_epoch > 0:
         return False
-    kind = _spelling(version)
-    zone = pipeline.zone()
+    kind = spelling(plan.version, fetch.FIRST_FLEXIBLE, fetch.FIRST_WITH_IDS)
+    zone = connection.zone()
     known = zone.routes_by_id if kind == BY_ID else zone.routes_by_name
     routes: dict[bytes, Route] = {}
     for topic in spans.topics:
@@ -161,105 +185,8 @@ def on_bytes(pipeline: "Pipeline", plan: RequestPlan, data: bytes, start: int, b
         return False
     for route in routes.values():
         route.meter.fetch_requests += 1
-    request = fetch.build_request(data, spans, [route.broker[kind] for route in routes.values()], version)
-    exchange = FetchExchange(pipeline, plan, PEEK.unpack_from(data, start)[3], end - start, kind, routes)
-    pipeline.enqueue(exchange)
-    pipeline.forward(plan, (request,), len(request), exchange)
+    request = fetch.build_request(data, spans, [route.broker[kind] for route in routes.values()], plan.version)
+    exchange = FetchExchange(connection, plan, data, start, end - start, kind, routes)
+    connection.enqueue(exchange)
+    connection.forward(plan, (request,), len(request), exchange)
     return True
-
-
-class FetchExchange(Exchange):
-    """A request whose names were spliced; its response is spliced back, streamed when it is large and simple."""
-
-    __slots__ = ("_kind", "_missing", "_pipeline", "_plan", "_routes")
-
-    def __init__(
-        self,
-        pipeline: "Pipeline",
-        plan: RequestPlan,
-        correlation_id: int,
-        request_bytes: int,
-        kind: int,
-        routes: dict[bytes, Route],
-    ) -> None:
-        super().__init__(correlation_id, request_bytes, monotonic())
-        self._pipeline = pipeline
-        self._plan = plan
-        self._kind = kind
-        self._routes = routes
-        self._missing = 0
-
-    def on_frame(self, data: bytes, start: int, end: int) -> None:
-        plan = self._plan
-        pos = start + RESPONSE_PEEK.size + plan.flexible_response
-        topics = fetch.parse_response(data, pos, end, plan.version)
-        if topics is None or any(topic.key not in self._routes for topic in topics):
-            self._on_unusual(data, pos, end)
-            return
-        pieces: list[Any] = []
-        size = 0
-        view = memoryview(data)
-        for topic in topics:
-            name = self._client_name(topic)
-            pieces += (view[pos : topic.start], name)
-            size += topic.start - pos + len(name)
-            pos = topic.end
-        pieces.append(view[pos:end])
-        self._pipeline.respond(self, plan, pieces, size + end - pos)
-
-    def _client_name(self, topic: TopicSpan) -> bytes:
-        route = self._routes[topic.key]
-        route.meter.fetch_bytes += topic.record_bytes
-        return route.client[self._kind]
-
-    def _on_unusual(self, data: bytes, pos: int, end: int) -> None:
-        """Errors of the whole request, leaders: the typed path's work on the same response."""
-        try:
-            response = decode(self._plan.response, data, pos, end)
-        except DecodeError as error:
-            raise BrokerProtocolError(str(error)) from None
-        body = encode(rename_response(self._pipeline, self._plan, self._kind, self._routes, response))
-        self._pipeline.respond(self, self._plan, (body,), len(body))
-
-    def on_head(self, data: bytes, start: int, size: int) -> Sink | None:
-        """Stream a large response of one partition when it is this request's turn."""
-        plan = self._plan
-        body, end = start + RESPONSE_PEEK.size + plan.flexible_response, start + size
-        topic = fetch.parse_stream_head(data, body, end, plan.version)
-        if topic is None or topic.key not in self._routes or not self._pipeline.is_next(self):
-            return None
-        name = self._client_name(topic)
-        pieces = (data[body : topic.start], name, memoryview(data)[topic.end :])
-        self._pipeline.begin_stream(self, plan, pieces, topic.start - body + len(name) + end - topic.end)
-        self._missing = end - len(data)
-        return self._pass_on
-
-    def _pass_on(self, chunk: bytes) -> None:
-        self._pipeline.client.write((chunk,), len(chunk))
-        self._missing -= len(chunk)
-        if self._missing == 0:
-            self._pipeline.end_stream()
-
-
-def rename_response(
-    pipeline: "Pipeline", plan: RequestPlan, kind: int, routes: dict[bytes, Route], response: Message
-) -> Message:
-    """A decoded response under the client's names and without a session."""
-    zone = pipeline.zone()
-    call = Call(plan.key, plan.version, None, plan.response, zone, pipeline.endpoints, pipeline.brokers)
-    partitions = []
-    for topic in response.responses:
-        route = routes.get(topic.topic_id if kind == BY_ID else topic.topic.encode())
-        if route is None:
-            raise BrokerProtocolError("a fetch response names a topic that was not fetched")
-        if kind == BY_ID:
-            topic.topic_id = route.client[BY_ID]
-        else:
-            topic.topic = route.alias.name
-        for partition in topic.partitions:
-            _mend(call, partition, route.alias)
-            partitions.append(partition)
-    if "session_id" in response.struct.names:
-        response.session_id = 0
-    rewrite_leaders(call, response, partitions)
-    return response

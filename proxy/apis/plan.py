@@ -3,14 +3,12 @@
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from protocol.framing import Sink
 from protocol.schema import Struct, request_struct, response_struct
-from proxy.exchange import Call, Outcome
-
-if TYPE_CHECKING:
-    from proxy.pipeline import Pipeline
+from proxy.exchange import Call, Endpoints, Exchange, Outcome, Pieces
+from proxy.zones import ZoneState
 
 API_VERSIONS_KEY = 18
 
@@ -28,11 +26,11 @@ class Treatment(enum.Enum):
 
 Handler = Callable[[Call], Outcome]
 
-OnBytes = Callable[["Pipeline", "RequestPlan", bytes, int, int, int], bool]
-"""(pipeline, plan, buffer, start, body, end) -> True when the byte path has taken the request"""
+OnBytes = Callable[["Connection", "RequestPlan", bytes, int, int, int], bool]
+"""(connection, plan, buffer, start, body, end) -> True when the byte path has taken the request"""
 
-OnLargeHead = Callable[["Pipeline", "RequestPlan", bytes, int, int, int], Sink | None]
-"""(pipeline, plan, buffer, start, body, end of the frame, which isn't all here) -> where its bytes go"""
+OnLargeHead = Callable[["Connection", "RequestPlan", bytes, int, int, int], Sink | None]
+"""(connection, plan, buffer, start, body, end of the frame, which isn't all here) -> where its bytes go"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,34 @@ class RequestPlan:
     @property
     def flexible_request(self) -> bool:
         return self.request.flexible
+
+
+class Connection(Protocol):
+    """One client connection with its broker connection, as the byte paths see it (`proxy.pipeline.Pipeline`)."""
+
+    endpoints: Endpoints
+    zone: Callable[[], ZoneState]
+
+    def enqueue(self, exchange: Exchange) -> None:
+        """Give a request its place in the queue of answers."""
+
+    def forward(self, plan: RequestPlan, pieces: Pieces, size: int, exchange: Exchange | None) -> None:
+        """Send a body of `size` bytes; `pieces` may be its beginning, then `forward_more` sends the rest."""
+
+    def forward_more(self, chunk: bytes) -> None: ...
+
+    def respond(self, exchange: Exchange, plan: RequestPlan, pieces: Pieces, size: int) -> None:
+        """The whole response is here."""
+
+    def is_next(self, exchange: Exchange) -> bool:
+        """True when nothing before it is still to leave."""
+
+    def begin_stream(self, exchange: Exchange, plan: RequestPlan, pieces: Pieces, size: int) -> None:
+        """The beginning of a response that is next; the rest comes through `stream`, then `end_stream`."""
+
+    def stream(self, chunk: bytes) -> None: ...
+
+    def end_stream(self) -> None: ...
 
 
 def make_plan(entry: ApiEntry, version: int) -> RequestPlan:

@@ -12,7 +12,7 @@ from typing import Any
 from policies.zone import Alias
 from protocol.error_codes import ErrorCode
 from protocol.schema import ZERO_ID, Message, Struct
-from proxy.exchange import Call
+from proxy.exchange import Call, Endpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +173,12 @@ def name_or_id(struct: Struct, shape: Shape, name: str, topic_id: bytes) -> dict
     return {"topic_id": topic_id} if "topic_id" in struct.names else {shape.topic_name: name}
 
 
-def rewrite_leaders(call: Call, response: Message, partitions: Sequence[Message]) -> None:
+def rewrite_leaders(endpoints: Endpoints, response: Message, partitions: Sequence[Message]) -> None:
     """Produce 10+ and Fetch 16+ tell the new leader and its address (KIP-951): map them, or drop both."""
     if "node_endpoints" in response.struct.names:
         mapped = []
         for node in response.node_endpoints:
-            endpoint = call.endpoints.endpoint(node.node_id)
+            endpoint = endpoints.endpoint(node.node_id)
             if endpoint is not None:
                 node.host, node.port = endpoint
                 mapped.append(node)
@@ -186,5 +186,5 @@ def rewrite_leaders(call: Call, response: Message, partitions: Sequence[Message]
     for partition in partitions:
         if "current_leader" in partition.struct.names:
             leader = partition.current_leader
-            if leader.leader_id >= 0 and call.endpoints.endpoint(leader.leader_id) is None:
+            if leader.leader_id >= 0 and endpoints.endpoint(leader.leader_id) is None:
                 partition.current_leader = leader.struct.new()
