@@ -24,8 +24,8 @@ Reader = Callable[[bytes, int, int], tuple[Any, int]]
 Writer = Callable[[bytearray, Any], None]
 
 
-class _Short(Exception):
-    """The buffer ended inside a field."""
+class _Short(DecodeError):
+    """The buffer ended inside a field. A DecodeError, for those who read varints without a schema."""
 
 
 def _fixed_reader(packer: Packer) -> Reader:
@@ -72,12 +72,8 @@ def read_uvarint(data: bytes, pos: int, end: int) -> tuple[int, int]:
             return value, pos
         shift += 7
         if shift > 28:
-            break
-    else:
-        raise _Short
-    if pos < end and data[pos] < 0x10:
-        return value | data[pos] << 28, pos + 1
-    raise DecodeError("varint beyond 32 bits")
+            raise DecodeError("varint beyond 32 bits")
+    raise _Short
 
 
 def write_uvarint(out: bytearray, value: int) -> None:
