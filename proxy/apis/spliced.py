@@ -1,0 +1,100 @@
+"""What Produce and Fetch share on the byte path: the names of a broker's response are spliced back, or, when something
+about it is unusual, it is decoded and renamed. Both give the same bytes where both can."""
+
+from time import monotonic
+from typing import ClassVar, Final
+
+from protocol.codec import decode, encode
+from protocol.errors import BrokerProtocolError, DecodeError
+from protocol.framing import Sink
+from protocol.headers import PEEK, RESPONSE_PEEK
+from protocol.schema import Message
+from protocol.spans import TopicSpan, splice
+from proxy.apis.plan import Connection, RequestPlan
+from proxy.apis.topics import Shape, rewrite_leaders
+from proxy.exchange import Exchange
+from proxy.zones import BY_ID, COMPACT, PLAIN, Route
+
+SESSIONLESS: Final = 0
+
+
+def spelling(version: int, first_flexible: int, first_with_ids: int) -> int:
+    """How a version names topics."""
+    return BY_ID if version >= first_with_ids else COMPACT if version >= first_flexible else PLAIN
+
+
+class SplicedExchange(Exchange):
+    """A request whose names were spliced. `routes` has the topics of the request by the broker's name or id."""
+
+    __slots__ = ("connection", "kind", "plan", "routes")
+
+    shape: ClassVar[Shape]
+
+    def __init__(
+        self,
+        connection: Connection,
+        plan: RequestPlan,
+        data: bytes,
+        start: int,
+        request_bytes: int,
+        kind: int,
+        routes: dict[bytes, Route],
+    ) -> None:
+        super().__init__(PEEK.unpack_from(data, start)[3], request_bytes, monotonic())
+        self.connection = connection
+        self.plan = plan
+        self.kind = kind
+        self.routes = routes
+
+    def parse(self, data: bytes, pos: int, end: int) -> list[TopicSpan] | None:
+        """The topics of a response in which nothing is unusual."""
+        raise NotImplementedError
+
+    def mend(self, partition: Message, route: Route) -> None:
+        """Make a decoded partition fit for the client."""
+        raise NotImplementedError
+
+    def client_spelling(self, topic: TopicSpan) -> bytes:
+        """What stands in the client's response for a topic of the broker's."""
+        return self.routes[topic.key].client[self.kind]
+
+    def on_frame(self, data: bytes, start: int, end: int) -> None:
+        pos = start + RESPONSE_PEEK.size + self.plan.flexible_response
+        topics = self.parse(data, pos, end)
+        if topics is None or any(topic.key not in self.routes for topic in topics):
+            self._on_unusual(data, pos, end)
+            return
+        pieces, size = splice(data, pos, end, topics, [self.client_spelling(topic) for topic in topics])
+        self.connection.respond(self, self.plan, pieces, size)
+
+    def on_head(self, data: bytes, start: int, size: int) -> Sink | None:
+        return None
+
+    def _on_unusual(self, data: bytes, pos: int, end: int) -> None:
+        """Errors, texts, leaders: the typed path's work on the same response."""
+        try:
+            response = decode(self.plan.response, data, pos, end)
+        except DecodeError as error:
+            raise BrokerProtocolError(str(error)) from None
+        self.rename(response)
+        body = encode(response)
+        self.connection.respond(self, self.plan, (body,), len(body))
+
+    def rename(self, response: Message) -> None:
+        """Turn a decoded response into the client's."""
+        partitions = []
+        for topic in response.responses:
+            by_id = self.kind == BY_ID
+            route = self.routes.get(topic.topic_id if by_id else getattr(topic, self.shape.topic_name).encode())
+            if route is None:
+                raise BrokerProtocolError("a response names a topic that was not asked for")
+            if by_id:
+                topic.topic_id = route.client[BY_ID]
+            else:
+                setattr(topic, self.shape.topic_name, route.alias.name)
+            for partition in getattr(topic, self.shape.response_partitions):
+                self.mend(partition, route)
+                partitions.append(partition)
+        if "session_id" in response.struct.names:
+            response.session_id = SESSIONLESS
+        rewrite_leaders(self.connection.endpoints, response, partitions)
