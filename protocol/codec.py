@@ -211,12 +211,12 @@ def _read_tagged(message: Any, known: dict[int, tuple[str, Reader]], data: bytes
     return pos
 
 
-def decode(struct: Struct, data: bytes, pos: int = 0, end: int | None = None) -> Message:
-    """The message in data[pos:end]. Raises DecodeError; bytes left over are an error too."""
+def decode(struct: Struct, data: bytes, pos: int = 0, end: int | None = None, *, ignore_rest: bool = False) -> Message:
+    """The message in data[pos:end]. Raises DecodeError; bytes left over are an error too, unless they are ignored."""
     if end is None:
         end = len(data)
     message, stopped = struct_reader(struct)(data, pos, end)
-    if stopped != end:
+    if stopped != end and not ignore_rest:
         raise DecodeError(f"{struct.name}: {end - stopped} bytes after its end")
     return message
 

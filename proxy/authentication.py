@@ -73,7 +73,7 @@ class Authentication:
         struct = request_struct(key, version)
         header = parse_request_header(data, start, end, struct.flexible)
         try:
-            request = decode(struct, data, header.body, end)
+            request = decode(struct, data, header.body, end, ignore_rest=True)
         except DecodeError as error:
             raise ClientProtocolError(str(error)) from None
         if key == API_VERSIONS:

@@ -167,7 +167,8 @@ class Pipeline:
         handler = plan.entry.handler
         assert handler is not None
         try:
-            request = decode(plan.request, data, body, end)
+            # brokers ignore the rest, too: librdkafka's Metadata request for all topics has three bytes too many
+            request = decode(plan.request, data, body, end, ignore_rest=True)
         except DecodeError as error:
             raise ClientProtocolError(str(error)) from None
         zone = self.zone()
