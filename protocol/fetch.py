@@ -12,9 +12,9 @@ from struct import Struct
 from struct import error as StructError
 from typing import Final
 
-from protocol.codec import read_uvarint, write_uvarint
+from protocol.codec import write_uvarint
 from protocol.errors import DecodeError
-from protocol.spans import INT16, INT32, TopicSpan, read_count, read_no_tags, read_topic
+from protocol.spans import INT16, INT32, TopicSpan, read_count, read_length, read_no_tags, read_topic
 
 KEY: Final = 1
 FIRST_FLEXIBLE: Final = 12
@@ -140,14 +140,16 @@ def parse_response(data: bytes, pos: int, end: int, version: int) -> list[TopicS
     """The topics of a response without an error of its own; None where the typed path must look."""
     flexible = version >= FIRST_FLEXIBLE
     try:
-        pos = _parse_response_prologue(data, pos, version)
+        pos = parse_response_prologue(data, pos, version)
         topics = []
         count, pos = read_count(data, pos, flexible)
         for _ in range(count):
             topic, pos = read_topic(data, pos, flexible, version >= FIRST_WITH_IDS)
             partitions, pos = read_count(data, pos, flexible)
             for _ in range(partitions):
-                length, pos = _parse_partition_head(data, pos, version)
+                length, pos = parse_partition_head(data, pos, version)
+                if length < 0:
+                    return None
                 pos += length
                 topic.record_bytes += length
                 if pos > end or (flexible and data[pos]):
@@ -163,24 +165,8 @@ def parse_response(data: bytes, pos: int, end: int, version: int) -> list[TopicS
     return topics if pos == end else None
 
 
-def parse_stream_head(data: bytes, pos: int, end: int, version: int) -> TopicSpan | None:
-    """The topic of a response of one topic and partition of which only the beginning is at hand, or None."""
-    flexible = version >= FIRST_FLEXIBLE
-    try:
-        pos = _parse_response_prologue(data, pos, version)
-        count, pos = read_count(data, pos, flexible)
-        topic, pos = read_topic(data, pos, flexible, version >= FIRST_WITH_IDS)
-        partitions, pos = read_count(data, pos, flexible)
-        length, pos = _parse_partition_head(data, pos, version)
-    except (StructError, IndexError, DecodeError):
-        return None
-    if count != 1 or partitions != 1 or pos + length + (3 if flexible else 0) != end:
-        return None
-    topic.record_bytes = length
-    return topic
-
-
-def _parse_response_prologue(data: bytes, pos: int, version: int) -> int:
+def parse_response_prologue(data: bytes, pos: int, version: int) -> int:
+    """Where the topics begin; raises DecodeError when the response isn't that of a plain sessionless request."""
     pos += 4
     if version >= FIRST_WITH_SESSIONS:
         if any(data[pos : pos + 6]):
@@ -189,15 +175,10 @@ def _parse_response_prologue(data: bytes, pos: int, version: int) -> int:
     return pos
 
 
-def _parse_partition_head(data: bytes, pos: int, version: int) -> tuple[int, int]:
-    """The length of a partition's records and where they begin."""
+def parse_partition_head(data: bytes, pos: int, version: int) -> tuple[int, int]:
+    """The length of a partition's records (-1: null) and where they begin."""
     flexible = version >= FIRST_FLEXIBLE
-    pos += 30 if version >= 5 else 22
-    if flexible:
-        aborted, pos = read_uvarint(data, pos, len(data))
-        aborted -= 1
-    else:
-        aborted, pos = INT32.unpack_from(data, pos)[0], pos + 4
+    aborted, pos = read_length(data, pos + (30 if version >= 5 else 22), flexible)
     if aborted > 0:
         stop = pos + aborted * (16 + flexible)
         if flexible and any(data[pos + 16 : stop : 17]):
@@ -205,4 +186,4 @@ def _parse_partition_head(data: bytes, pos: int, version: int) -> tuple[int, int
         pos = stop
     if version >= 11:
         pos += 4
-    return read_count(data, pos, flexible)
+    return read_length(data, pos, flexible)

@@ -26,16 +26,20 @@ class TopicSpan:
     record_bytes: int = 0
 
 
-def read_count(data: bytes, pos: int, flexible: bool) -> tuple[int, int]:
-    """The number of elements of an array (or of bytes of a compact string) and the next position; null is refused."""
+def read_length(data: bytes, pos: int, flexible: bool) -> tuple[int, int]:
+    """The number of elements of an array, or of bytes, and the next position; -1 is null."""
     if flexible:
         first = data[pos]
-        if 0 < first < 0x80:
+        if first < 0x80:
             return first - 1, pos + 1
         value, pos = read_uvarint(data, pos, len(data))
-        value -= 1
-    else:
-        value, pos = INT32.unpack_from(data, pos)[0], pos + 4
+        return value - 1, pos
+    return INT32.unpack_from(data, pos)[0], pos + 4
+
+
+def read_count(data: bytes, pos: int, flexible: bool) -> tuple[int, int]:
+    """Like `read_length`, where null (or any negative length) is refused."""
+    value, pos = read_length(data, pos, flexible)
     if value < 0:
         raise DecodeError("null")
     return value, pos

@@ -254,7 +254,7 @@ class Pipeline:
         pieces = (head, *pieces)
         self.client.write(pieces, sum(map(len, pieces)))
 
-    def stream(self, chunk: bytes) -> None:
+    def stream(self, chunk: bytes | memoryview) -> None:
         self.client.write((chunk,), len(chunk))
 
     def end_stream(self) -> None:

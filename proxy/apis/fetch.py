@@ -12,10 +12,11 @@ from typing import Final
 
 from protocol import fetch
 from protocol.error_codes import ErrorCode
+from protocol.fetch_stream import FetchStream
 from protocol.framing import Sink
 from protocol.headers import RESPONSE_PEEK
 from protocol.schema import Message
-from protocol.spans import TopicSpan, splice
+from protocol.spans import TopicSpan
 from proxy.apis.plan import Connection, RequestPlan
 from proxy.apis.spliced import SplicedExchange, spelling
 from proxy.apis.topics import Shape, Split, rewrite_leaders
@@ -135,7 +136,7 @@ def _mend(route: Route, partition: Message) -> Message:
 class FetchExchange(SplicedExchange):
     """A request whose names were spliced; its response is spliced back, streamed when it is large and simple."""
 
-    __slots__ = ("_missing",)
+    __slots__ = ("_stream",)
 
     shape = SHAPE
 
@@ -146,25 +147,31 @@ class FetchExchange(SplicedExchange):
         _mend(route, partition)
 
     def client_spelling(self, topic: TopicSpan) -> bytes:
-        self.routes[topic.key].meter.fetch_bytes += topic.record_bytes
+        self._count(topic.key, topic.record_bytes)
         return super().client_spelling(topic)
 
     def on_head(self, data: bytes, start: int, size: int) -> Sink | None:
-        """Stream a large response of one partition when it is this request's turn."""
-        body, end = start + RESPONSE_PEEK.size + self.plan.flexible_response, start + size
-        topic = fetch.parse_stream_head(data, body, end, self.plan.version)
-        if topic is None or topic.key not in self.routes or not self.connection.is_next(self):
+        """Stream a large response when it is this request's turn."""
+        if not self.connection.is_next(self):
             return None
-        self._missing = end - len(data)
-        pieces, here = splice(data, body, len(data), [topic], [self.client_spelling(topic)])
-        self.connection.begin_stream(self, self.plan, pieces, here + self._missing)
+        kind = self.kind
+        names = {key: (route.broker[kind], route.client[kind]) for key, route in self.routes.items()}
+        self._stream = FetchStream(self.plan.version, names, self.connection.endpoints.endpoint, self._count)
+        body = start + RESPONSE_PEEK.size + self.plan.flexible_response
+        client_size = self._stream.begin(data, body, start + size)
+        if client_size is None:
+            return None
+        self.connection.begin_stream(self, self.plan, self._stream.feed(data, body), client_size)
         return self._pass_on
 
     def _pass_on(self, chunk: bytes) -> None:
-        self.connection.stream(chunk)
-        self._missing -= len(chunk)
-        if self._missing == 0:
+        for piece in self._stream.feed(chunk):
+            self.connection.stream(piece)
+        if self._stream.finished:
             self.connection.end_stream()
+
+    def _count(self, topic: bytes, record_bytes: int) -> None:
+        self.routes[topic].meter.fetch_bytes += record_bytes
 
 
 def on_bytes(connection: Connection, plan: RequestPlan, data: bytes, start: int, body: int, end: int) -> bool:
