@@ -1,0 +1,367 @@
+"""Dialogues with a real session: "client sends, broker gets, broker answers, client receives".
+
+A `Playbook` is a gateway's inside without its listeners; each `Dialogue` is one client connection and, once the client
+has signed in, its broker connection. Nothing waits: every step has happened when its call returns.
+"""
+
+import asyncio
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Final, Self, cast
+from unittest.mock import patch
+
+from policies.credentials import Credential, hash_password
+from policies.zone import Alias, Permission, Zone
+from protocol.codec import decode, encode
+from protocol.headers import (
+    RESPONSE_PEEK,
+    encode_client_id,
+    parse_request_header,
+    request_head,
+    response_head,
+)
+from protocol.sasl import build_plain
+from protocol.schema import API_NAMES, Message, known_versions, request_struct, response_struct
+from proxy import session as session_module
+from proxy.apis.plan import RequestPlan
+from proxy.apis.table import OFFERED, plans_for
+from proxy.broker import BrokerConnection, OnLost
+from proxy.close import CloseReason
+from proxy.cluster import Cluster
+from proxy.config import GatewayConfig
+from proxy.flow import MemoryBudget, ReadGate
+from proxy.metrics import GatewayMetrics
+from proxy.routing import Routing
+from proxy.session import ClientSession, Services
+from proxy.zones import ZoneRegistry, ZoneState
+from tests.unit.proxy.transports import FakeLoop, FakeTransport
+
+CONFIG: Final = GatewayConfig(
+    advertised_host="gateway",
+    broker_ports_start=9100,
+    min_broker_id=0,
+    bootstrap_servers=(("kafka", 9092),),
+    security_protocol="PLAINTEXT",
+    sasl_username=None,
+    sasl_password=None,
+    shutdown_grace_seconds=1,
+)
+MAPPED_BROKERS: Final = (1, 2, 3)
+UNMAPPED_BROKER: Final = 9
+PASSWORD: Final = "correct-horse-battery"
+
+ZONE: Final = Zone(
+    "partner",
+    "cluster",
+    "johndoe",
+    (
+        Alias("orders", "kafka-orders", Permission.WRITE),
+        Alias("stock", "kafka-stock", Permission.READ),
+        Alias("twin", "kafka-orders", Permission.READ),
+        Alias("invoices", "kafka-invoices", Permission.WRITE),
+    ),
+)
+"""`orders` and `twin` share a backing topic."""
+
+BROKER_VERSIONS: Final = {key: known_versions(key) for key in API_NAMES}
+
+SASL_HANDSHAKE: Final = 17
+API_VERSIONS: Final = 18
+SASL_AUTHENTICATE: Final = 36
+
+
+def backing_id(topic: str) -> bytes:
+    """The id of a backing topic in these dialogues."""
+    return hashlib.sha256(topic.encode()).digest()[:16]
+
+
+class OpenPorts(Routing):
+    """As if the ports of `MAPPED_BROKERS` were open."""
+
+    def endpoint(self, broker_id: int) -> tuple[str, int] | None:
+        return (CONFIG.advertised_host, self.port_of(broker_id)) if broker_id in MAPPED_BROKERS else None
+
+
+def typed_plans(broker: dict[int, tuple[int, int]]) -> dict[int, RequestPlan]:
+    """The plans without byte paths."""
+    return {
+        number: dataclasses.replace(plan, entry=dataclasses.replace(plan.entry, on_bytes=None, on_large_head=None))
+        for number, plan in plans_for(broker).items()
+    }
+
+
+class Playbook:
+    """The stage. A context manager, since sessions look for a running loop."""
+
+    def __init__(
+        self,
+        zones: Sequence[Zone] = (ZONE,),
+        *,
+        broker_versions: dict[int, tuple[int, int]] | None = None,
+        byte_paths: bool = True,
+        budget: int = 1 << 20,
+    ) -> None:
+        self.loop = FakeLoop()
+        self.metrics = GatewayMetrics()
+        self.broker_versions = broker_versions or dict(BROKER_VERSIONS)
+        self.broker_answers_connects = True
+        self.ended: dict[str, dict[str, Any]] = {}
+        self.internal_errors: list[str] = []
+        self.registry = ZoneRegistry(self.metrics)
+        self.apply(zones)
+        self.registry.identify("the-cluster")
+        self.registry.learn({topic: backing_id(topic) for topic in self.registry.topics})
+        self.budget = MemoryBudget(budget)
+        cluster = Cluster(CONFIG, self.budget)
+        cluster.brokers = {broker_id: (f"kafka-{broker_id}", 9092) for broker_id in MAPPED_BROKERS}
+        cluster.versions = dict.fromkeys(MAPPED_BROKERS, self.broker_versions)
+        self.services = Services(CONFIG, self.registry, cluster, self.metrics, self.budget, self._spawn)
+        self.services.routing = OpenPorts(CONFIG, lambda broker_id: ClientSession(self.services, broker_id))
+        self._plans = plans_for if byte_paths else typed_plans
+        self._broker_sides: dict[ReadGate, FakeTransport] = {}
+        self._clients = 0
+        self._undo: list[Callable[[], object]] = []
+
+    def apply(self, zones: Sequence[Zone]) -> frozenset[str]:
+        """Serve these zones; the names of those that shrank."""
+        credentials = [
+            Credential(f"c-{z.name}", z.name, "2030-01-01T00:00:00Z", hash_password(PASSWORD)) for z in zones
+        ]
+        return self.registry.apply(zones, credentials).shrunken_zones
+
+    def zone(self, name: str = ZONE.name) -> ZoneState:
+        return self.registry.zones[name]
+
+    def alias_id(self, name: str) -> bytes:
+        """The virtual id of an alias of the usual zone."""
+        alias = self.zone().rules.alias(name)
+        assert alias is not None
+        return self.zone().alias_id(alias)
+
+    def __enter__(self) -> Self:
+        asyncio._set_running_loop(cast(asyncio.AbstractEventLoop, self.loop))
+        self._undo.append(lambda: asyncio._set_running_loop(None))
+        for name, replacement in (("connect", self._connect), ("plans_for", self._plans)):
+            patcher = patch.object(session_module, name, replacement)
+            patcher.start()
+            self._undo.append(patcher.stop)
+        handler = _Listener(self)
+        logger = logging.getLogger("zonegate")
+        level = logger.level
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        self._undo += [lambda: logger.removeHandler(handler), lambda: logger.setLevel(level)]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        while self._undo:
+            self._undo.pop()()
+        if kind is None:
+            assert not self.internal_errors, self.internal_errors
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+        def run() -> None:
+            try:
+                coroutine.send(None)
+            except StopIteration:
+                return
+            raise AssertionError(f"{name} waits for something that these dialogues don't have")
+
+        self.loop.call_soon(run)
+        return cast("asyncio.Task[None]", None)
+
+    async def _connect(
+        self, address: tuple[str, int], config: GatewayConfig, on_lost: OnLost, gate: ReadGate, budget: MemoryBudget
+    ) -> BrokerConnection:
+        if not self.broker_answers_connects:
+            raise OSError(f"{address[0]} refuses")
+        connection = BrokerConnection(on_lost, gate, budget)
+        connection.versions = self.broker_versions
+        transport = self._broker_sides[gate] = FakeTransport(self.loop, address)
+        transport.attach(connection)
+        return connection
+
+    def broker_side(self, session: ClientSession) -> FakeTransport:
+        return self._broker_sides[session.gate]
+
+    def connects(self, broker_id: int | None = 1) -> "Dialogue":
+        """A client opens a connection."""
+        self._clients += 1
+        return Dialogue(self, broker_id, self._clients)
+
+    def signed_in(self, broker_id: int | None = 1, username: str = ZONE.service_account) -> "Dialogue":
+        """A client that has a broker connection."""
+        dialogue = self.connects(broker_id)
+        dialogue.signs_in(username)
+        return dialogue
+
+
+class _Listener(logging.Handler):
+    """Keeps what the log says of each connection's end, and of our own failures."""
+
+    def __init__(self, playbook: Playbook) -> None:
+        super().__init__()
+        self._playbook = playbook
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event = getattr(record, "event", "")
+        if event == "connection_end":
+            self._playbook.ended[record.__dict__["peer"]] = record.__dict__
+        elif event == "internal_error":
+            self._playbook.internal_errors.append(f"{record.getMessage()}: {record.exc_info}")
+
+
+@dataclasses.dataclass(slots=True)
+class BrokerGot:
+    """A request as the broker gets it."""
+
+    key: int
+    version: int
+    broker_correlation_id: int
+    client_id: str
+    message: Message
+    frame: bytes
+
+
+class Dialogue:
+    """One client connection with its broker connection."""
+
+    def __init__(self, playbook: Playbook, broker_id: int | None, number: int) -> None:
+        self.playbook = playbook
+        self.session = ClientSession(playbook.services, broker_id)
+        self.client = FakeTransport(playbook.loop, ("client", number))
+        self.client.attach(self.session)
+        self._peer = f"client:{number}"
+        self._correlation_id = 0
+        self._asked: dict[int, tuple[int, int]] = {}
+
+    @property
+    def broker(self) -> FakeTransport:
+        return self.playbook.broker_side(self.session)
+
+    # the client
+
+    def client_sends(
+        self, key: int, version: int, message: Message | None = None, *, client_id: str | None = "app", **fields: Any
+    ) -> int:
+        """One request; its correlation id comes back."""
+        correlation_id, data = self.request(key, version, message, client_id=client_id, **fields)
+        self.client_sends_bytes(data)
+        return correlation_id
+
+    def request(
+        self, key: int, version: int, message: Message | None = None, *, client_id: str | None = "app", **fields: Any
+    ) -> tuple[int, bytes]:
+        """A request's correlation id and frame."""
+        struct = request_struct(key, version)
+        body = encode(message if message is not None else struct.new(**fields))
+        self._correlation_id += 1
+        self._asked[self._correlation_id] = key, version
+        raw_id = encode_client_id(client_id.encode() if client_id is not None else None)
+        return self._correlation_id, request_head(
+            len(body), key, version, self._correlation_id, raw_id, struct.flexible
+        ) + bytes(body)
+
+    def client_sends_bytes(self, *chunks: bytes) -> None:
+        for chunk in chunks:
+            self.client.receive(chunk)
+            self.playbook.loop.run_due()
+
+    def client_receives(self, correlation_id: int | None = None, *, body_version: int | None = None) -> Message:
+        """The next response; it must be the one to `correlation_id`, or to whatever was asked."""
+        frame = self.client_receives_bytes()
+        received_id = RESPONSE_PEEK.unpack_from(frame)[1]
+        if correlation_id is not None:
+            assert received_id == correlation_id, f"the response to {received_id}, not to {correlation_id}"
+        key, version = self._asked[received_id]
+        struct = response_struct(key, version if body_version is None else body_version)
+        return decode(struct, frame, RESPONSE_PEEK.size + (struct.flexible and key != API_VERSIONS))
+
+    def client_receives_bytes(self) -> bytes:
+        """The next frame."""
+        frame = _take_frame(self.client.sent)
+        assert frame is not None, f"the client received nothing; the session ended: {self.ended}"
+        return frame
+
+    def client_receives_nothing(self) -> None:
+        assert not self.client.sent, f"the client received {bytes(self.client.sent)!r}"
+
+    # the broker
+
+    def broker_gets(self) -> BrokerGot:
+        """The next request."""
+        frame = _take_frame(self.broker.sent)
+        assert frame is not None, f"the broker got nothing; the session ended: {self.ended}"
+        return read_request(frame)
+
+    def broker_gets_nothing(self) -> None:
+        assert not self.broker.sent, f"the broker got {bytes(self.broker.sent)!r}"
+
+    def broker_answers(self, got: BrokerGot, message: Message | None = None, **fields: Any) -> None:
+        self.broker_sends_bytes(self.response(got, message, **fields))
+
+    def response(self, got: BrokerGot, message: Message | None = None, **fields: Any) -> bytes:
+        """The frame of a broker's response."""
+        struct = response_struct(got.key, got.version)
+        body = encode(message if message is not None else struct.new(**fields))
+        return response_head(len(body), got.broker_correlation_id, struct.flexible) + bytes(body)
+
+    def broker_sends_bytes(self, *chunks: bytes) -> None:
+        for chunk in chunks:
+            self.broker.receive(chunk)
+            self.playbook.loop.run_due()
+
+    # both
+
+    def signs_in(self, username: str = ZONE.service_account, password: str = PASSWORD) -> None:
+        self.client_sends(SASL_HANDSHAKE, 1, mechanism="PLAIN")
+        assert self.client_receives().error_code == 0
+        self.client_sends(SASL_AUTHENTICATE, 2, auth_bytes=build_plain(username, password))
+        assert self.client_receives().error_code == 0
+
+    @property
+    def ended(self) -> str:
+        """The reason in the log line of this connection's end; empty while it lives."""
+        self.playbook.loop.run_due()
+        return str(self.playbook.ended.get(self._peer, {}).get("reason", ""))
+
+    @property
+    def end_line(self) -> dict[str, Any]:
+        """All of the log line of this connection's end."""
+        self.playbook.loop.run_due()
+        return self.playbook.ended[self._peer]
+
+    def expect_end(self, reason: CloseReason) -> None:
+        assert self.ended == reason
+        assert self.client.closed
+
+
+def _take_frame(sent: bytearray) -> bytes | None:
+    """The first frame of what was written, which must hold all of it."""
+    if len(sent) < 4:
+        return None
+    size = 4 + int.from_bytes(sent[:4], "big")
+    assert len(sent) >= size, f"{len(sent)} bytes of a frame of {size}"
+    frame = bytes(sent[:size])
+    del sent[:size]
+    return frame
+
+
+def read_request(frame: bytes) -> BrokerGot:
+    key, version = int.from_bytes(frame[4:6], "big"), int.from_bytes(frame[6:8], "big")
+    struct = request_struct(key, version)
+    header = parse_request_header(frame, 0, len(frame), struct.flexible)
+    message = decode(struct, frame, header.body)
+    client_id = (header.client_id or b"").decode()
+    return BrokerGot(key, version, header.client_correlation_id, client_id, message, frame)
+
+
+def versions_of(key: int) -> Iterable[int]:
+    """Every version that the gateway offers of an API."""
+    low, high = OFFERED[key]
+    return range(low, high + 1)

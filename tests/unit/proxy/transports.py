@@ -1,0 +1,111 @@
+"""Transports without sockets and a loop without waiting, on which both ends of a session are played."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+
+class FakeLoop:
+    """Runs what is due when it is told to. Its time passes only in `advance`."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._ready: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._later: list[tuple[float, Callable[..., object], tuple[Any, ...]]] = []
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
+        self._ready.append((callback, args))
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
+        self._later.append((self._now + delay, callback, args))
+
+    def run_due(self) -> None:
+        """Run until nothing is due any more."""
+        while self._ready:
+            callback, args = self._ready.popleft()
+            callback(*args)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += seconds
+        due = [entry for entry in self._later if entry[0] <= self._now]
+        self._later = [entry for entry in self._later if entry[0] > self._now]
+        for _, callback, args in sorted(due, key=lambda entry: entry[0]):
+            self.call_soon(callback, *args)
+        self.run_due()
+
+
+class FakeTransport(asyncio.Transport):
+    """One connection: `sent` is what our side has written, `receive` what the peer sends.
+
+    As a real one, it delivers nothing while reading is paused or after it was closed, and tells `connection_lost` in a
+    turn of its own.
+    """
+
+    def __init__(self, loop: FakeLoop, peer: tuple[str, int]) -> None:
+        super().__init__({"peername": peer})
+        self.sent = bytearray()
+        self.paused = False
+        self.closed = False
+        self._loop = loop
+        self._incoming: deque[bytes] = deque()
+        self._protocol: asyncio.Protocol | None = None
+        self._lost = False
+
+    def attach(self, protocol: asyncio.Protocol) -> None:
+        self._protocol = protocol
+        protocol.connection_made(self)
+
+    @property
+    def protocol(self) -> asyncio.Protocol:
+        assert self._protocol is not None
+        return self._protocol
+
+    # the peer's doing
+
+    def receive(self, data: bytes) -> None:
+        if data:
+            self._incoming.append(data)
+            self._deliver()
+
+    def hang_up(self) -> None:
+        """The peer has closed the connection."""
+        self.closed = True
+        self._loop.call_soon(self._lose)
+
+    def _deliver(self) -> None:
+        while self._incoming and not self.paused and not self.closed:
+            self.protocol.data_received(self._incoming.popleft())
+
+    # asyncio.Transport
+
+    def write(self, data: Any) -> None:
+        assert not self.closed, "written to a closed transport"
+        self.sent += data
+
+    def writelines(self, list_of_data: Any) -> None:
+        for data in list_of_data:
+            self.write(data)
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+        self._loop.call_soon(self._deliver)
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        if not self.closed:
+            self.hang_up()
+
+    def abort(self) -> None:
+        self.close()
+
+    def _lose(self) -> None:
+        if not self._lost:
+            self._lost = True
+            self.protocol.connection_lost(None)
