@@ -97,8 +97,8 @@ def _parse_topics(data: bytes, pos: int, end: int, version: int) -> tuple[list[F
         pos = start
         partitions, pos = read_count(data, pos, flexible)
         stop = pos + partitions * stride
-        if stop > end:
-            raise DecodeError("partitions beyond the frame")
+        if not partitions or stop > end:
+            raise DecodeError("no partitions, or some beyond the frame")
         if flexible:
             if any(data[pos + stride - 1 : stop : stride]) or data[stop]:
                 raise DecodeError("tagged fields")

@@ -84,6 +84,8 @@ def _parse_prologue(data: bytes, pos: int, flexible: bool) -> tuple[int, int]:
 def _skip_partitions(data: bytes, pos: int, end: int, flexible: bool) -> tuple[int, int]:
     """The bytes of all records of a topic, and where the next topic begins."""
     count, pos = read_count(data, pos, flexible)
+    if not count:
+        raise DecodeError("a topic without partitions")
     total = 0
     for _ in range(count):
         length, pos = read_count(data, pos + 4, flexible)

@@ -114,13 +114,13 @@ class ProduceExchange(SplicedExchange):
 
 
 def on_bytes(connection: Connection, plan: RequestPlan, data: bytes, start: int, body: int, end: int) -> bool:
-    """Take an ordinary request: every topic may be written, nothing else is special."""
+    """Take an ordinary request: every topic may be written and is there once, nothing else is special."""
     spans = produce.parse_request(data, body, end, plan.version)
     if spans is None:
         return False
     kind = spelling(plan.version, produce.FIRST_FLEXIBLE, produce.FIRST_WITH_IDS)
     routes = _routes(connection.zone(), spans, kind)
-    if not routes:
+    if not routes or len({route.alias.topic for route in routes}) != len(routes):
         return False
     pieces, size = splice(data, body, end, spans.topics, [route.broker[kind] for route in routes])
     _send(connection, plan, data, start, end, spans, routes, pieces, size)
