@@ -101,10 +101,10 @@ class BrokerConnection(asyncio.Protocol):
             self._lose(CloseReason.INTERNAL_ERROR, "")
 
     def pause_writing(self) -> None:
-        self._client_gate.hold(Hold.PEER_FULL)
+        self._client_gate.hold(Hold.BROKER_FULL)
 
     def resume_writing(self) -> None:
-        self._client_gate.release(Hold.PEER_FULL)
+        self._client_gate.release(Hold.BROKER_FULL)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._give_budget()

@@ -10,7 +10,8 @@ class Hold(enum.IntFlag):
     """Why a connection isn't read at the moment."""
 
     CONNECTING = enum.auto()
-    PEER_FULL = enum.auto()
+    BROKER_FULL = enum.auto()
+    CLIENT_FULL = enum.auto()
     IN_FLIGHT = enum.auto()
     EXCLUSIVE = enum.auto()
     MEMORY = enum.auto()

@@ -168,13 +168,13 @@ class ClientSession(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         if self._broker is not None:
-            self._broker.gate.hold(Hold.PEER_FULL)
-        self.gate.hold(Hold.PEER_FULL)
+            self._broker.gate.hold(Hold.CLIENT_FULL)
+        self.gate.hold(Hold.CLIENT_FULL)
 
     def resume_writing(self) -> None:
         if self._broker is not None:
-            self._broker.gate.release(Hold.PEER_FULL)
-        self.gate.release(Hold.PEER_FULL)
+            self._broker.gate.release(Hold.CLIENT_FULL)
+        self.gate.release(Hold.CLIENT_FULL)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._reason is None:
