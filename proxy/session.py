@@ -185,6 +185,7 @@ class ClientSession(asyncio.Protocol):
     # frames
 
     def _on_frame(self, data: bytes, start: int, end: int) -> None:
+        self._partial_since = 0.0
         self._give_budget()
         if self._pipeline is not None:
             self._pipeline.on_request(data, start, end)
@@ -192,6 +193,7 @@ class ClientSession(asyncio.Protocol):
             self._on_sign_in(data, start, end)
 
     def _on_head(self, data: bytes, start: int, size: int) -> Sink | None:
+        self._partial_since = 0.0
         return self._pipeline.on_large_head(data, start, size) if self._pipeline is not None else None
 
     def _on_assemble(self, size: int) -> None:
