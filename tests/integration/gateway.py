@@ -1,0 +1,213 @@
+"""The real `zonegate serve` in a process of its own, configured through its files and its command line.
+
+It ends with the run that started it, even when that is killed: see tests/kafka/watchdog.py.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+import tests.kafka.watchdog
+from tests.kafka.waiting import wait_until
+
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+LOG_SECONDS = 10.0
+COMMAND_SECONDS = 30.0
+
+ZONEGATE = Path(sys.executable).with_name("zonegate")
+
+Manifest = Mapping[str, object]
+
+
+def manifest(zone: str, user: str, topics: Sequence[tuple[str, str, str]]) -> Manifest:
+    """A PartnerZone; topics are (alias, backing topic, permission)."""
+    return {
+        "apiVersion": "v2",
+        "kind": "PartnerZone",
+        "metadata": {"name": zone},
+        "spec": {
+            "cluster": "partner1",
+            "serviceAccount": user,
+            "topics": [
+                {"name": alias, "backingTopic": topic, "permission": permission} for alias, topic, permission in topics
+            ],
+        },
+    }
+
+
+class Gateway:
+    """One gateway: `start`, `stop`, and its files in between. `port` is the bootstrap port, the brokers' follow it."""
+
+    def __init__(
+        self, bootstrap: str, broker_ids: Sequence[int], host: str, advertised_host: str, ports: Sequence[int]
+    ) -> None:
+        self.host = host
+        self.port, first_broker_port, *_, self.admin_port = ports
+        self.folder = Path(tempfile.mkdtemp(prefix="zonegate-gateway-"))
+        self.zones = self.folder / "zones"
+        self.zones.mkdir()
+        self._config = self.folder / "zonegate.yaml"
+        self._log = self.folder / "zonegate.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watchdog = self._start_watchdog()
+        self.bootstrap = f"{advertised_host}:{self.port}"
+        settings = {
+            "listen": f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}",
+            "advertised_host": advertised_host,
+            "broker_ports": {"start": first_broker_port, "min_broker_id": min(broker_ids)},
+            "cluster": {"bootstrap.servers": bootstrap},
+            "credentials_file": "credentials.yaml",
+            "admin_listen": f"127.0.0.1:{self.admin_port}",
+            "log": {"format": "json"},
+        }
+        self._config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    def _start_watchdog(self) -> subprocess.Popen[str]:
+        program = tests.kafka.watchdog.__file__
+        command = [sys.executable, "-I", program, str(self.folder)]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True)
+
+    def _tell_watchdog(self, line: str) -> None:
+        assert self._watchdog.stdin is not None
+        self._watchdog.stdin.write(line + "\n")
+        self._watchdog.stdin.flush()
+
+    # its files
+
+    def write_zone(self, zone: Manifest) -> None:
+        """Write or replace a zone's manifest, as a whole."""
+        metadata = zone["metadata"]
+        assert isinstance(metadata, Mapping)
+        path = self.zones / f"{metadata['name']}.yaml"
+        written = path.with_suffix(".new")
+        written.write_text(yaml.safe_dump(zone), encoding="utf-8")
+        written.rename(path)
+
+    def new_password(self, zone: str) -> str:
+        options = ["--config", str(self._config), "--zones", str(self.zones)]
+        command = [str(ZONEGATE), "credentials", "generate", zone, *options]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def revoke_credentials(self, zone: str) -> None:
+        """Remove all of a zone's entries, as an operator would with an editor."""
+        path = self.folder / "credentials.yaml"
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        kept = [entry for entry in entries if entry["zone"] != zone]
+        assert len(kept) < len(entries)
+        path.write_text(yaml.safe_dump(kept), encoding="utf-8")
+
+    # its process
+
+    def start(self) -> None:
+        """Returns once the gateway says that it is ready."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [ZONEGATE, "serve", "--config", self._config, "--zones", self.zones],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._tell_watchdog(f"+{self._process.pid}")
+        try:
+            wait_until(self._is_up, "a ready gateway", START_SECONDS)
+        except (TimeoutError, AssertionError) as error:
+            raise AssertionError(f"{error}; the gateway's log:\n{self.log_text()}") from None
+
+    def _is_up(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"the gateway ended with exit code {self._process.returncode}"
+        try:
+            return self.readiness().status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    def terminate(self) -> None:
+        """Ask it to stop, and return at once."""
+        assert self._process is not None
+        self._process.terminate()
+
+    def wait_stopped(self) -> int:
+        """Its exit code."""
+        assert self._process is not None
+        process, self._process = self._process, None
+        try:
+            return process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"the gateway does not stop; its log:\n{self.log_text()}") from None
+        finally:
+            self._tell_watchdog(f"-{process.pid}")
+
+    def stop(self) -> None:
+        """A graceful stop, which must succeed. Harmless when it does not run."""
+        if self._process is not None:
+            self.terminate()
+            code = self.wait_stopped()
+            assert code == 0, f"exit code {code}; the gateway's log:\n{self.log_text()}"
+
+    def remove(self) -> None:
+        """Stop it and remove its files."""
+        try:
+            self.stop()
+            errors = [entry for entry in self.log() if entry.get("event") == "internal_error"]
+            assert not errors, f"the gateway failed inside: {errors}"
+        finally:
+            self._watchdog.communicate()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    # what it says
+
+    def log_text(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def log(self) -> list[dict[str, Any]]:
+        """Every whole line so far."""
+        whole, _, _ = self.log_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def wait_for_log(self, wanted: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+        """The first line that is wanted, once it is there."""
+        found: list[dict[str, Any]] = []
+
+        def is_there() -> bool:
+            found[:] = [entry for entry in self.log() if wanted(entry)]
+            return bool(found)
+
+        wait_until(is_there, f"a log line: {what}", LOG_SECONDS)
+        return found[0]
+
+    def readiness(self) -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{self.admin_port}/health/ready", timeout=5)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's series that carry these labels."""
+        text = httpx.get(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=5).raise_for_status().text
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
