@@ -8,7 +8,7 @@ import asyncio
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, cast
 from unittest.mock import patch
@@ -85,7 +85,10 @@ class OpenPorts(Routing):
         return (CONFIG.advertised_host, self.port_of(broker_id)) if broker_id in MAPPED_BROKERS else None
 
 
-def typed_plans(broker: dict[int, tuple[int, int]]) -> dict[int, RequestPlan]:
+Plans = Callable[[Mapping[int, tuple[int, int]]], dict[int, RequestPlan]]
+
+
+def typed_plans(broker: Mapping[int, tuple[int, int]]) -> dict[int, RequestPlan]:
     """The plans without byte paths."""
     return {
         number: dataclasses.replace(plan, entry=dataclasses.replace(plan.entry, on_bytes=None, on_large_head=None))
@@ -101,7 +104,7 @@ class Playbook:
         zones: Sequence[Zone] = (ZONE,),
         *,
         broker_versions: dict[int, tuple[int, int]] | None = None,
-        byte_paths: bool = True,
+        plans: Plans = plans_for,
         budget: int = 1 << 20,
     ) -> None:
         self.loop = FakeLoop()
@@ -120,7 +123,7 @@ class Playbook:
         cluster.versions = dict.fromkeys(MAPPED_BROKERS, self.broker_versions)
         self.services = Services(CONFIG, self.registry, cluster, self.metrics, self.budget, self._spawn)
         self.services.routing = OpenPorts(CONFIG, lambda broker_id: ClientSession(self.services, broker_id))
-        self._plans = plans_for if byte_paths else typed_plans
+        self._plans = plans
         self._broker_sides: dict[ReadGate, FakeTransport] = {}
         self._clients = 0
         self._undo: list[Callable[[], object]] = []
