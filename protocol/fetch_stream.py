@@ -166,6 +166,10 @@ class FetchStream:
             self._step = self._partition_tags
         else:
             self._next_partition()
+        if length < 0:
+            # some clients fail on null records; an empty array is as long
+            empty = b"\x01" if self._flexible else b"\0\0\0\0"
+            return stop, data[pos : stop - len(empty)] + empty
         return stop, None
 
     def _partition_tags(self, data: bytes, pos: int) -> tuple[int, bytes | None]:
