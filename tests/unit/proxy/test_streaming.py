@@ -1,0 +1,114 @@
+"""What is streamed = what is taken whole: large Produce requests and large Fetch responses, cut anywhere."""
+
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from protocol import fetch, produce
+from protocol.codec import decode
+from protocol.framing import STREAM_MIN_BYTES
+from protocol.headers import RESPONSE_PEEK
+from protocol.schema import Message, request_struct, response_struct
+from proxy.apis.table import plans_for
+from tests.unit.proxy.playbook import BrokerGot, Dialogue, versions_of
+from tests.unit.proxy.test_paths import SEEDS, Counting, choose_topics, fetch_request, fetch_response, signed_in
+
+EXAMPLES = 12
+
+
+def cut(rng: Random, data: bytes) -> list[bytes]:
+    """The frame in pieces: the first has the head, so that it can be streamed; some of the others are tiny."""
+    points = sorted({rng.randint(1024, 3000), *(rng.randint(1, len(data)) for _ in range(rng.randint(0, 6)))})
+    points += [point + 1 for point in points[:3]]
+    points = sorted({0, len(data), *(point for point in points if point < len(data))})
+    return [data[low:high] for low, high in pairwise(points)]
+
+
+def large_produce(rng: Random, dialogue: Dialogue, version: int) -> Message:
+    struct = request_struct(produce.KEY, version)
+    topic_struct = struct.nested("topic_data")
+    topic = choose_topics(rng, dialogue, True, version >= produce.FIRST_WITH_IDS)[0]
+    records = rng.randbytes(rng.choice((STREAM_MIN_BYTES, 70_000)))
+    partition = topic_struct.nested("partition_data").new(index=rng.randint(0, 9), records=records)
+    data = (topic_struct.new(**topic, partition_data=(partition,)),)
+    return struct.new(acks=rng.choice((-1, 1, 0)), timeout=30_000, topic_data=data)
+
+
+@pytest.mark.parametrize("version", versions_of(produce.KEY))
+def test_a_streamed_produce_request_is_the_whole_one(version: int) -> None:
+    counting = Counting()
+
+    @settings(max_examples=EXAMPLES, deadline=None, database=None)
+    @given(SEEDS)
+    def run(seed: int) -> None:
+        rng = Random(seed)  # noqa: S311 - test data
+        with signed_in(counting.plans) as streamed, signed_in(plans_for) as whole:
+            message = large_produce(rng, streamed, version)
+            correlation_id, data = streamed.request(produce.KEY, version, message)
+            small = streamed.request(12, 4, group_id="g")[1]
+            streamed.client_sends_bytes(*cut(rng, data), small)
+            whole.client_sends_bytes(data, small)
+            assert streamed.broker.sent == whole.broker.sent
+            got = streamed.broker_gets()
+            if message.acks:
+                streamed.broker_answers(got, response_struct(produce.KEY, version).new())
+                streamed.client_receives(correlation_id)
+            assert streamed.broker_gets().key == 12
+
+    run()
+    assert counting.streamed >= EXAMPLES
+
+
+def is_streamed(dialogue: Dialogue, chunks: list[bytes]) -> bool:
+    """Whether the client received a beginning before the broker had sent the end."""
+    dialogue.broker_sends_bytes(*chunks[:-1])
+    streamed = bool(dialogue.client.sent)
+    dialogue.broker_sends_bytes(chunks[-1])
+    return streamed
+
+
+def with_large_records(rng: Random, got: BrokerGot) -> Message:
+    """A response with something large in it."""
+    response = fetch_response(rng, got)
+    partitions = [partition for topic in response.responses for partition in topic.partitions]
+    if partitions:
+        rng.choice(partitions).records = rng.randbytes(rng.choice((STREAM_MIN_BYTES, 60_000)))
+    return response
+
+
+@pytest.mark.parametrize("version", versions_of(fetch.KEY))
+def test_a_streamed_fetch_response_is_the_whole_one(version: int) -> None:
+    """The same message; the same bytes, too, where no filler makes up for tagged fields that were left out."""
+    seen: list[bool] = []
+
+    @settings(max_examples=3 * EXAMPLES, deadline=None, database=None)
+    @given(SEEDS)
+    def run(seed: int) -> None:
+        rng = Random(seed)  # noqa: S311 - test data
+        with signed_in(plans_for) as streamed, signed_in(plans_for) as whole:
+            message = fetch_request(rng, streamed, version)
+            data = streamed.request(fetch.KEY, version, message)[1]
+            streamed.client_sends_bytes(data)
+            whole.client_sends_bytes(data)
+            while streamed.broker.sent:
+                got = streamed.broker_gets()
+                assert whole.broker_gets() == got
+                response = streamed.response(got, with_large_records(rng, got))
+                seen.append(is_streamed(streamed, cut(rng, response)))
+                whole.broker_sends_bytes(response)
+            assert streamed.ended == whole.ended == ""
+            frames = streamed.client_receives_bytes(), whole.client_receives_bytes()
+            assert not streamed.client.sent and not whole.client.sent
+            assert meaning(version, frames[0]) == meaning(version, frames[1])
+            assert frames[0] == frames[1] or len(frames[0]) > len(frames[1])
+
+    run()
+    assert sum(seen) > EXAMPLES // 2, f"only {sum(seen)} of {len(seen)} responses were streamed"
+
+
+def meaning(version: int, frame: bytes) -> Any:
+    struct = response_struct(fetch.KEY, version)
+    return frame[4:8], decode(struct, frame, RESPONSE_PEEK.size + struct.flexible)
