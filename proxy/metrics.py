@@ -58,6 +58,8 @@ class GatewayMetrics(Collector):
         self._aliases: dict[tuple[str, str], AliasMeter] = {}
         self.refusals: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         """(zone, API, error name) -> refused entries"""
+        self.broker_refusals: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        """(zone, API, error name) -> times that the cluster refused the gateway's own user"""
         self.connections: defaultdict[str, int] = defaultdict(int)
         """zone -> authenticated connections now"""
         self.connections_opened = 0
@@ -101,7 +103,12 @@ class GatewayMetrics(Collector):
         )
         for refusal, count in self.refusals.items():
             errors.add_metric(refusal, count)
-        yield from (requests, received, sent, seconds, errors)
+        refused = CounterMetricFamily(
+            "zonegate_broker_refusals", "Times that the cluster's ACLs refused the gateway.", labels=[*labels, "error"]
+        )
+        for refusal, count in self.broker_refusals.items():
+            refused.add_metric(refusal, count)
+        yield from (requests, received, sent, seconds, errors, refused)
 
     def _collect_aliases(self) -> Iterator[Metric]:
         labels = ["zone", "alias", "api"]

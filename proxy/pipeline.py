@@ -341,6 +341,7 @@ class TypedExchange(Exchange):
             self._pipeline.release(Hold.EXCLUSIVE)
 
     def take(self, index: int, message: Message) -> None:
+        self._pipeline.zone().note_broker_error(self.plan.key, getattr(message, "error_code", 0))
         self._responses[index] = message
         self._missing -= 1
         if self._missing == 0:

@@ -4,15 +4,18 @@ A `ZoneState` is replaced when its zone's definition changes; what changes insid
 brokers' topic ids, so that ids and names always belong together.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 from policies.credentials import Credential, hash_password, verify_password
 from policies.topic_ids import virtual_cluster_id, virtual_topic_id
 from policies.zone import Alias, Zone, ZoneRules
 from protocol.codec import write_uvarint
-from protocol.schema import ZERO_ID
+from protocol.error_codes import ErrorCode
+from protocol.schema import API_NAMES, ZERO_ID
 from proxy.flow import Turnstile
 from proxy.metrics import AliasMeter, ApiMeter, GatewayMetrics
 
@@ -20,6 +23,21 @@ PLAIN: Final = 0
 COMPACT: Final = 1
 BY_ID: Final = 2
 """How a message spells a topic: int16 length and name, varint length and name, or id."""
+
+
+BROKER_REFUSALS: Final = {
+    int(code): code.name.lower()
+    for code in (
+        ErrorCode.TOPIC_AUTHORIZATION_FAILED,
+        ErrorCode.GROUP_AUTHORIZATION_FAILED,
+        ErrorCode.CLUSTER_AUTHORIZATION_FAILED,
+        ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    )
+}
+WARN_SECONDS: Final = 60.0
+"""At most one warning in that time, per zone."""
+
+_log = logging.getLogger("zonegate.zone")
 
 
 class Route:
@@ -57,6 +75,7 @@ class ZoneState:
         self.commits = Turnstile()
         """Group by group: a commit that is merged into what is stored must not overtake another."""
         self._id_key = id_key
+        self._warned = float("-inf")
         self._meters: dict[int, ApiMeter] = {}
         self.routes_by_name = {
             alias.name.encode(): Route(alias, metrics.alias(rules.name, alias.name)) for alias in rules.aliases
@@ -68,6 +87,19 @@ class ZoneState:
         if meter is None:
             meter = self._meters[api_key] = self.metrics.api(self.name, api_key)
         return meter
+
+    def note_broker_error(self, api_key: int, code: int) -> None:
+        """Count, and tell the operator, when the cluster's ACLs refuse the gateway what a zone grants."""
+        name = BROKER_REFUSALS.get(code)
+        if name is None:
+            return
+        self.metrics.broker_refusals[(self.name, API_NAMES[api_key], name)] += 1
+        if monotonic() - self._warned > WARN_SECONDS:
+            self._warned = monotonic()
+            _log.warning(
+                "the Kafka cluster refuses the gateway's own user; give it the ACLs that this zone needs",
+                extra={"event": "broker_refusal", "zone": self.name, "api": API_NAMES[api_key], "error": name},
+            )
 
     def learn(self, topic: str, topic_id: bytes) -> None:
         """Take note of a backing topic's id, as a broker has just told it. A new id means a re-created topic."""

@@ -71,6 +71,7 @@ def _finish(
     for topic in response.topics:
         if not topic.error_code:
             call.zone.learn(topic.name, topic.topic_id)
+        call.zone.note_broker_error(KEY, topic.error_code)
     topics = []
     for wanted, alias in asked:
         topic = found.get(alias.topic) if alias is not None else None

@@ -93,6 +93,8 @@ class SplicedExchange(Exchange):
             else:
                 setattr(topic, self.shape.topic_name, route.alias.name)
             for partition in getattr(topic, self.shape.response_partitions):
+                if partition.error_code:
+                    self.connection.zone().note_broker_error(self.plan.key, partition.error_code)
                 self.mend(partition, route)
                 partitions.append(partition)
         if "session_id" in response.struct.names:

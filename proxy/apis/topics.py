@@ -131,6 +131,8 @@ class Split:
                 if not asked.error and asked.alias is not None:
                     key = self._key(struct, asked.alias)
                     answer = found[asked.layers[position]].get((key, index))
+                    if answer is not None and answer.error_code:
+                        self.call.zone.note_broker_error(self.call.api_key, answer.error_code)
                     if answer is not None and mend is not None:
                         answer = mend(answer, asked.alias)
                 if answer is None:
