@@ -13,6 +13,7 @@ from policies import positions
 from policies.positions import Position
 from policies.zone import Alias
 from protocol.error_codes import ErrorCode
+from protocol.errors import BrokerProtocolError
 from protocol.schema import Message, Struct, request_struct
 from proxy.apis.topics import Asked, Shape, Split, name_or_id
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, InTurn, Outcome
@@ -88,6 +89,8 @@ def _fetch_stored(call: Call, split: Split, shared: Sequence[tuple[Asked, Alias]
 
 
 def _merge_commit(call: Call, split: Split, response: Message) -> Outcome:
+    if not response.groups:
+        raise BrokerProtocolError("the positions of one group were asked for, and the answer has none")
     group = response.groups[0]
     if group.error_code:
         return _fail_commit(call, split, group.error_code)
