@@ -216,7 +216,8 @@ class _Listener(logging.Handler):
         if event == "connection_end":
             self._playbook.ended[record.__dict__["peer"]] = record.__dict__
         elif event == "internal_error":
-            self._playbook.internal_errors.append(f"{record.getMessage()}: {record.exc_info}")
+            cause = record.exc_info[1] if record.exc_info else None
+            self._playbook.internal_errors.append(f"{record.getMessage()}: {cause!r}")
 
 
 @dataclasses.dataclass(slots=True)
@@ -360,7 +361,7 @@ def read_request(frame: bytes) -> BrokerGot:
     struct = request_struct(key, version)
     header = parse_request_header(frame, 0, len(frame), struct.flexible)
     message = decode(struct, frame, header.body)
-    client_id = (header.client_id or b"").decode()
+    client_id = (header.client_id or b"").decode(errors="replace")
     return BrokerGot(key, version, header.client_correlation_id, client_id, message, frame)
 
 
