@@ -67,6 +67,8 @@ def _parse(metadata: str) -> dict[str, Position] | None:
         return None
     try:
         entries = json.loads(metadata[len(MARK) :])
-        return {str(alias): Position(int(o), int(e), str(m)) for alias, (o, e, m) in entries.items()}
-    except (ValueError, TypeError, AttributeError):
+        positions = {str(alias): Position(int(o), int(e), str(m)) for alias, (o, e, m) in entries.items()}
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
+    legal = all(abs(p.offset) < 1 << 63 and abs(p.leader_epoch) < 1 << 31 for p in positions.values())
+    return positions if legal else None
