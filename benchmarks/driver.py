@@ -5,7 +5,6 @@ Every answer is checked: order, error code, and offsets without a gap.
 
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from struct import Struct
 from types import TracebackType
@@ -65,7 +64,7 @@ class Connection:
         for frame in (frames.handshake_frame(), frames.authenticate_frame(login.username, login.password)):
             self._socket.sendall(frame)
             answer = self._receive_frame()
-            if answer[8:10] != b"\0\0":
+            if bytes(answer[8:10]) != b"\0\0":
                 raise WrongAnswer(f"authentication was answered with error code {answer[9]}")
 
     def _receive_frame(self) -> memoryview:

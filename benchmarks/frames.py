@@ -68,10 +68,10 @@ def record_batch(value_bytes: int, records: int) -> bytes:
     return bytes(builder.build())
 
 
-def records_per_batch(value_bytes: int) -> int:
+def records_per_batch(value_bytes: int, batch_bytes: int) -> int:
     """How many records a full batch holds."""
     overhead = 12  # lengths, timestamp, offset, header count
-    return (MAX_BATCH_BYTES - _BATCH_FIXED_BYTES) // (value_bytes + overhead)
+    return (batch_bytes - _BATCH_FIXED_BYTES) // (value_bytes + overhead)
 
 
 def produce_frame(topic: str, batch: bytes) -> bytearray:
@@ -122,7 +122,7 @@ class FetchAnswer:
     def read(self, answer: memoryview) -> tuple[int, int]:
         """Bytes of whole record batches, and the offset after the last one."""
         for position in self._error_codes:
-            if answer[position : position + 2] != b"\0\0":
+            if bytes(answer[position : position + 2]) != b"\0\0":
                 raise ValueError(f"Fetch was answered with error code {answer[position + 1]}")
         length, position = _read_uvarint(answer, self._records_length)
         records = answer[position : position + length - 1]
