@@ -16,6 +16,7 @@ from protocol.schema import request_struct
 from proxy.broker import BrokerConnection, connect
 from proxy.config import GatewayConfig
 from proxy.flow import MemoryBudget, ReadGate
+from proxy.metrics import GatewayMetrics
 
 _log = logging.getLogger("zonegate.cluster")
 
@@ -34,7 +35,7 @@ Address = tuple[str, int]
 class Cluster:
     """Started with `run`; everything else answers from memory."""
 
-    def __init__(self, config: GatewayConfig, budget: MemoryBudget) -> None:
+    def __init__(self, config: GatewayConfig, budget: MemoryBudget, metrics: GatewayMetrics) -> None:
         self.brokers: Mapping[int, Address] = {}
         self.cluster_id = ""
         self.reachable = False
@@ -43,6 +44,7 @@ class Cluster:
         self.on_brokers: Callable[[Iterable[int]], Awaitable[None]] | None = None
         self._config = config
         self._budget = budget
+        self._metrics = metrics
         self._connection: BrokerConnection | None = None
         self._wake = asyncio.Event()
 
@@ -108,6 +110,7 @@ class Cluster:
                 extra={"event": "upstream", "reachable": reachable, "problem": problem},
             )
         self.reachable, self.problem = reachable, problem
+        self._metrics.upstream_reachable = reachable
 
     async def _take(self, metadata: Any) -> None:
         self.cluster_id = metadata.cluster_id or ""

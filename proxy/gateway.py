@@ -37,7 +37,9 @@ class Gateway:
         registry = ZoneRegistry(self.metrics)
         registry.apply(zones, credentials)
         budget = MemoryBudget(ASSEMBLY_BYTES)
-        self._services = Services(config, registry, Cluster(config, budget), self.metrics, budget, self._spawn)
+        self._services = Services(
+            config, registry, Cluster(config, budget, self.metrics), self.metrics, budget, self._spawn
+        )
         self._services.routing = Routing(config, self._accept)
         self._started = False
         self._stopping = False
@@ -51,7 +53,6 @@ class Gateway:
         if self._stopping:
             return "the gateway is stopping"
         cluster = self._services.cluster
-        self.metrics.upstream_reachable = cluster.reachable
         if not cluster.reachable:
             return f"the Kafka cluster does not answer: {cluster.problem}"
         return "" if self._started else "the gateway is starting"
@@ -74,7 +75,6 @@ class Gateway:
         cluster = self._services.cluster
         while not cluster.reachable:
             await cluster.refresh()
-            self.metrics.upstream_reachable = cluster.reachable
             if not cluster.reachable:
                 await asyncio.sleep(RETRY_SECONDS)
 

@@ -118,7 +118,7 @@ class Playbook:
         self.registry.identify("the-cluster")
         self.registry.learn({topic: backing_id(topic) for topic in self.registry.topics})
         self.budget = MemoryBudget(budget)
-        cluster = Cluster(CONFIG, self.budget)
+        cluster = Cluster(CONFIG, self.budget, self.metrics)
         cluster.brokers = {broker_id: (f"kafka-{broker_id}", 9092) for broker_id in MAPPED_BROKERS}
         cluster.versions = dict.fromkeys(MAPPED_BROKERS, self.broker_versions)
         self.services = Services(CONFIG, self.registry, cluster, self.metrics, self.budget, self._spawn)
