@@ -53,7 +53,8 @@ class Gateway:
         self, bootstrap: str, broker_ids: Sequence[int], host: str, advertised_host: str, ports: Sequence[int]
     ) -> None:
         self.host = host
-        self.port, first_broker_port, *_, self.admin_port = ports
+        self.port, self._first_broker_port, *_, self.admin_port = ports
+        self._min_broker_id = min(broker_ids)
         self.folder = Path(tempfile.mkdtemp(prefix="zonegate-gateway-"))
         self.zones = self.folder / "zones"
         self.zones.mkdir()
@@ -65,7 +66,7 @@ class Gateway:
         settings = {
             "listen": f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}",
             "advertised_host": advertised_host,
-            "broker_ports": {"start": first_broker_port, "min_broker_id": min(broker_ids)},
+            "broker_ports": {"start": self._first_broker_port, "min_broker_id": self._min_broker_id},
             "cluster": {"bootstrap.servers": bootstrap},
             "credentials_file": "credentials.yaml",
             "admin_listen": f"127.0.0.1:{self.admin_port}",
@@ -80,6 +81,9 @@ class Gateway:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.remove()
+
+    def broker_port(self, broker_id: int) -> int:
+        return self._first_broker_port + broker_id - self._min_broker_id
 
     def _start_watchdog(self) -> subprocess.Popen[str]:
         program = tests.kafka.watchdog.__file__
@@ -202,12 +206,14 @@ class Gateway:
     def readiness(self) -> httpx.Response:
         return httpx.get(f"http://127.0.0.1:{self.admin_port}/health/ready", timeout=5)
 
+    def metrics_text(self) -> str:
+        return httpx.get(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=5).raise_for_status().text
+
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's series that carry these labels."""
-        text = httpx.get(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=5).raise_for_status().text
         return sum(
             sample.value
-            for family in text_string_to_metric_families(text)
+            for family in text_string_to_metric_families(self.metrics_text())
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )

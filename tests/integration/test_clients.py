@@ -101,14 +101,15 @@ def test_the_same_group_name_in_two_zones_is_two_groups(
 @all_clients
 def test_look_up_by_timestamp(kind: type[Client], supplier: Account, topic: Topic) -> None:
     start = int(time.time() * 1000) - 3_600_000
-    Librdkafka(supplier).produce(topic.alias, values("old", 40), timestamp=start)
-    Librdkafka(supplier).produce(topic.alias, values("new", 40), timestamp=start + 1000)
+    for partition in range(2):
+        for n in range(10):
+            value = f"{partition}-{n}"
+            Librdkafka(supplier).produce(topic.alias, [value], timestamp=start + 1000 * n, partition=partition)
     client = kind(supplier)
-    at = client.offsets_at(topic.alias, start + 500)
-    found = {record.partition: record for record in sorted(client.consume([topic.alias], 80), reverse=True)
-             if record.value.startswith("new")}  # fmt: skip
-    assert at == {partition: record.offset for partition, record in found.items()}
-    assert set(client.offsets_at(topic.alias, start + 2000).values()) == {None}
+    assert client.offsets_at(topic.alias, start + 3500) == {0: 4, 1: 4}
+    (found,) = client.consume_from({(topic.alias, 1): 4}, 1)
+    assert found.value == "1-4"
+    assert set(client.offsets_at(topic.alias, start + 9001).values()) == {None}
 
 
 @all_clients

@@ -34,7 +34,7 @@ GATEWAY_HOST = "127.0.0.2" if sys.platform == "linux" else "::1"
 """Where the gateway listens: not where it says that it does, which is the tap's address."""
 
 CREATE_SECONDS = 60.0
-PLAIN_TOPICS = 48
+PLAIN_TOPICS = 40
 PAIRS = 12
 WIDE_PARTITIONS = 48
 
@@ -109,7 +109,7 @@ class Front:
         ports = contiguous_ports(1 + span + 1)
         self.gateway = Gateway(kafka.bootstrap, kafka.broker_ids, GATEWAY_HOST, CLIENT_HOST, ports)
         self.tap = Tap(CLIENT_HOST, GATEWAY_HOST, ports[:-1], canaries)
-        self._canaries = canaries
+        self.canaries = canaries
         self._passwords: dict[str, str] = {}
         self._users: dict[str, str] = {}
 
@@ -142,9 +142,9 @@ class Front:
     def add_zone(self, zone: str, user: str, topics: Sequence[tuple[str, str, str]]) -> Account:
         """Write a zone's manifest and make a password for it."""
         self.gateway.write_zone(manifest(zone, user, topics))
-        self._canaries.add(f"{zone}:{GROUP_MARKER}", f"the prefix of groups of {zone}")
+        self.canaries.add(f"{zone}:{GROUP_MARKER}", f"the prefix of groups of {zone}")
         # Member ids begin with the zone's name and the client's id; those are of the client's own group.
-        self._canaries.add(f"{zone}:", f"the name of {zone}, another zone", user)
+        self.canaries.add(f"{zone}:", f"the name of {zone}, another zone", user)
         return Account(self.gateway.bootstrap, zone, user, self.gateway.new_password(zone))
 
 

@@ -1,5 +1,6 @@
 """kafka-python."""
 
+import gc
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -118,12 +119,21 @@ def take(consumer: Any, count: int) -> list[Record]:
 @contextmanager
 def _shared_errors() -> Iterator[None]:
     """The errors that all clients share."""
+    refused = False
     try:
         yield
     except KafkaTimeoutError as error:
         # it tries on until its time is over, also when a real broker refuses it, and does not say why
-        raise NotAuthenticated() if "Unable to bootstrap" in str(error) else error from None
+        refused = "Unable to bootstrap" in str(error)
+        if not refused:
+            raise
     except KafkaError as error:
         if getattr(error, "errno", -1) > 0:
             raise Refused(error.errno) from error
         raise
+    if refused:
+        with warnings.catch_warnings():
+            # it leaves the sockets of its failed attempts to the garbage collection
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+        raise NotAuthenticated()

@@ -51,6 +51,7 @@ class Librdkafka:
         compression: str = "none",
         idempotent: bool = False,
         timestamp: int | None = None,
+        partition: int = -1,
     ) -> None:
         errors: list[KafkaError] = []
         producer = Producer(
@@ -70,7 +71,7 @@ class Librdkafka:
 
         when: dict[str, Any] = {} if timestamp is None else {"timestamp": timestamp}
         for value in values:
-            producer.produce(topic, value.encode(), on_delivery=delivered, **when)
+            producer.produce(topic, value.encode(), partition=partition, on_delivery=delivered, **when)
         assert producer.flush(CLIENT_SECONDS) == 0, "the producer has not sent everything"
         if errors:
             raise _refusal(errors[0])
