@@ -147,7 +147,7 @@ def _fold(call: Call, split: Split, stored: Stored) -> tuple[tuple[Message, ...]
             else:
                 partitions.append(partition)
         if partitions:
-            topics.append(_commit_topic(call, templates[topic], topic, tuple(partitions)))
+            topics.append(_commit_topic(templates[topic], topic, tuple(partitions)))
     return tuple(topics), refused
 
 
@@ -173,10 +173,9 @@ def _folded(call: Call, topic: str, by_alias: dict[str, Message], stored: Positi
     return partition
 
 
-def _commit_topic(call: Call, asked: Asked, topic: str, partitions: tuple[Message, ...]) -> Message:
-    assert asked.alias is not None
+def _commit_topic(asked: Asked, topic: str, partitions: tuple[Message, ...]) -> Message:
     struct: Struct = asked.topic.struct
-    return struct.new(partitions=partitions, **name_or_id(struct, COMMIT, topic, call.zone.topic_id(asked.alias)))
+    return struct.new(partitions=partitions, **name_or_id(struct, COMMIT, topic, asked.topic_id))
 
 
 def _finish_commit(call: Call, split: Split, responses: Sequence[Message], failures: Failures) -> Answer:
@@ -232,16 +231,11 @@ def _broker_group(call: Call, group: Message, split: Split | None) -> Message:
         message.topics = tuple(
             template[topic].topic.struct.new(
                 partition_indexes=tuple(indexes),
-                **name_or_id(template[topic].topic.struct, FETCH, topic, call.zone.topic_id(_alias(template[topic]))),
+                **name_or_id(template[topic].topic.struct, FETCH, topic, template[topic].topic_id),
             )
             for topic, indexes in wanted.items()
         )
     return message
-
-
-def _alias(asked: Asked) -> Alias:
-    assert asked.alias is not None
-    return asked.alias
 
 
 def _finish_fetch(

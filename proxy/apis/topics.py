@@ -34,13 +34,18 @@ class Shape:
 
 @dataclass(slots=True)
 class Asked:
-    """One topic of the request, with what became of it. `layers` has the layer of each partition."""
+    """One topic of the request, with what became of it. `layers` has the layer of each partition.
+
+    `topic_id` is the backing topic's as the broker was told: when the gateway learns another one before the answer
+    comes, the answer still has this one.
+    """
 
     topic: Message
     alias: Alias | None
     error: ErrorCode
     partitions: Sequence[Message]
     layers: list[int] = field(default_factory=list)
+    topic_id: bytes = ZERO_ID
 
 
 def resolve(call: Call, topic: Message, shape: Shape) -> tuple[Alias | None, ErrorCode]:
@@ -77,6 +82,7 @@ class Split:
             if error:
                 call.refuse(error, len(asked.partitions))
             elif alias is not None:
+                asked.topic_id = call.zone.topic_id(alias)
                 asked.layers = [self._layer(owners, alias, partition) for partition in asked.partitions]
 
     def _layer(self, owners: dict[tuple[str, int], list[str]], alias: Alias, partition: Message) -> int:
@@ -106,7 +112,7 @@ class Split:
     def _broker_topic(self, asked: Asked, partitions: list[Message]) -> Message:
         assert asked.alias is not None
         values = {self.shape.request_partitions: tuple(partitions)}
-        values |= name_or_id(asked.topic.struct, self.shape, asked.alias.topic, self.call.zone.topic_id(asked.alias))
+        values |= name_or_id(asked.topic.struct, self.shape, asked.alias.topic, asked.topic_id)
         return asked.topic.struct.new(**values)
 
     def merge(
@@ -129,7 +135,7 @@ class Split:
                 index = index_of(wanted, self.shape.request_index)
                 answer = None
                 if not asked.error and asked.alias is not None:
-                    key = self._key(struct, asked.alias)
+                    key = self._key(struct, asked)
                     answer = found[asked.layers[position]].get((key, index))
                     if answer is not None and answer.error_code:
                         self.call.zone.note_broker_error(self.call.api_key, answer.error_code)
@@ -152,8 +158,9 @@ class Split:
         values |= name_or_id(struct, self.shape, name, getattr(asked.topic, "topic_id", ZERO_ID))
         return struct.new(**values)
 
-    def _key(self, struct: Struct, alias: Alias) -> str | bytes:
-        return self.call.zone.topic_id(alias) if "topic_id" in struct.names else alias.topic
+    def _key(self, struct: Struct, asked: Asked) -> str | bytes:
+        assert asked.alias is not None
+        return asked.topic_id if "topic_id" in struct.names else asked.alias.topic
 
     def _by_key(self, topics: Sequence[Message]) -> dict[tuple[str | bytes, int], Message]:
         by_id = bool(topics) and "topic_id" in topics[0].struct.names
