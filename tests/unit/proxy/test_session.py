@@ -130,15 +130,18 @@ def test_too_many_requests_in_flight_wait_unread_and_go_on() -> None:
         assert not dialogue.client.paused
 
 
+def paused(dialogue: Dialogue) -> tuple[bool, bool]:
+    """(client, broker)"""
+    return dialogue.client.paused, dialogue.broker.paused
+
+
 def test_a_client_that_does_not_read_stops_the_reading_of_both() -> None:
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
         dialogue.session.pause_writing()
-        assert dialogue.broker.paused
-        assert dialogue.client.paused
+        assert paused(dialogue) == (True, True)
         dialogue.session.resume_writing()
-        assert not dialogue.broker.paused
-        assert not dialogue.client.paused
+        assert paused(dialogue) == (False, False)
 
 
 def test_a_broker_that_does_not_read_stops_the_reading_of_the_client() -> None:
@@ -164,9 +167,9 @@ def test_two_reasons_to_stop_reading_both_have_to_go() -> None:
         dialogue.session.pause_writing()
         dialogue.broker.protocol.pause_writing()
         dialogue.session.resume_writing()
-        assert dialogue.client.paused
+        assert paused(dialogue) == (True, False)
         dialogue.broker.protocol.resume_writing()
-        assert not dialogue.client.paused
+        assert paused(dialogue) == (False, False)
 
 
 def test_frames_that_are_assembled_share_a_budget() -> None:
