@@ -23,6 +23,7 @@ class Aim:
 
 
 AIMS = (
+    Aim("single-200", "produce", 0.060),
     Aim("unbatched-200", "produce", 0.060),
     Aim("batched-1024", "produce", 1.5),
     Aim("batched-1024", "consume", 1.5),
@@ -136,7 +137,8 @@ def _cpu_range(measurement: Measurement, target: str) -> str:
         return NOT_MEASURED
     values = [cpu(measurement, sample) for sample in measurement.samples[target]]
     digits = 2 if per_gigabyte(measurement) else 3
-    return f"{median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
+    spread = f" ({min(values):.{digits}f}-{max(values):.{digits}f})" if len(values) > 1 else ""
+    return f"{median(values):.{digits}f}{spread}"
 
 
 def _with_unit(measurement: Measurement) -> str:

@@ -90,11 +90,10 @@ def _run(options: Options, folder: Path) -> str:
         measurements = list(_measure(cluster, targets, options))
         resident = {target.name: machine.resident_megabytes(target.pid) for target in targets if target.pid is not None}
     print(f"Took {time.monotonic() - started:.0f} s", flush=True)
-    lines = [*_circumstances(options, targets), *skipped]
-    aims = report.verdicts(measurements)
-    return "\n".join([*(f"- {line}" for line in lines), "", *(f"- {line}" for line in aims), ""]) + report.tables(
-        measurements, targets, resident
-    )
+    items = [f"- {line}" for line in (*_circumstances(options, targets), *skipped)]
+    if aims := report.verdicts(measurements):
+        items += ["", *(f"- {line}" for line in aims)]
+    return "\n".join(items) + "\n" + report.tables(measurements, targets, resident)
 
 
 def _open_targets(
@@ -127,7 +126,7 @@ def _measure(cluster: Cluster, targets: Sequence[Target], options: Options) -> I
 
 
 def _circumstances(options: Options, targets: Sequence[Target]) -> list[str]:
-    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True)
     command = " ".join(["make bench", *([f'ARGS="{" ".join(sys.argv[1:])}"'] if sys.argv[1:] else [])])
     runs = f"{options.runs} run{'s' if options.runs > 1 else ''} of each case and target in turn"
     today = time.strftime("%Y-%m-%d", time.gmtime())
