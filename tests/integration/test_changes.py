@@ -27,10 +27,10 @@ class Changing:
         self.front = Front(world.kafka, canaries)
         self.gateway = self.front.gateway
         self.canaries = canaries
-        topic = world.guide_pair.writable.backing
-        self.rows = [("kept", topic, "WRITE"), ("removed", world.reading.backing, "READ")]
+        self.topic = world.topic().backing
+        self.rows = [("kept", self.topic, "WRITE"), ("removed", world.reading.backing, "READ")]
         self.changing = self.front.add_zone("changing-zone", "changer", self.rows)
-        self.steady = self.front.add_zone("steady-zone", "steady", [("orders", topic, "WRITE")])
+        self.steady = self.front.add_zone("steady-zone", "steady", [("orders", self.topic, "WRITE")])
 
     def share(self, rows: list[tuple[str, str, str]]) -> None:
         self.gateway.write_zone(manifest(self.changing.zone, self.changing.user, rows))
@@ -112,7 +112,7 @@ def test_a_second_password_works_beside_the_first_until_both_are_removed(changin
 
 
 def test_a_graceful_stop_lets_answers_arrive_and_loses_nothing(changing: Changing, world: World) -> None:
-    leader = world.kafka.leader(world.guide_pair.writable.backing, 0)
+    leader = world.kafka.leader(changing.topic, 0)
     with Connection(changing, leader) as waiting, Writer(changing.steady, "orders", "stop") as writer:
         waiting.sign_in(changing.steady)
         wait_until(lambda: len(writer.acknowledged) > 50, "a producer at work", 20)
@@ -127,4 +127,4 @@ def test_a_graceful_stop_lets_answers_arrive_and_loses_nothing(changing: Changin
         before = len(writer.acknowledged)
         changing.gateway.start()
         wait_until(lambda: len(writer.acknowledged) > before + 50, "a producer at work again", 20)
-    assert set(writer.acknowledged) <= set(read_back(world, world.guide_pair.writable.backing, "stop"))
+    assert set(writer.acknowledged) <= set(read_back(world, changing.topic, "stop"))

@@ -11,7 +11,7 @@ from confluent_kafka import TopicPartition
 from tests.integration.clients.aiokafka_client import Aiokafka, run
 from tests.integration.clients.aiokafka_client import take as take_async
 from tests.integration.clients.base import Client, Record
-from tests.integration.clients.kafka_python import KafkaPython, kafka
+from tests.integration.clients.kafka_python import KafkaPython, offset_to_commit, topic_partition
 from tests.integration.clients.kafka_python import take as take_kafka_python
 from tests.integration.clients.librdkafka import Librdkafka, take
 from tests.integration.world import Account, Pair, World, new_group
@@ -56,12 +56,7 @@ def with_kafka_python(account: Account, group: str, pair: Pair, count: int, comm
         consumer.subscribe([pair.writable.alias, pair.readable.alias])
         found = take_kafka_python(consumer, count)
         if commit:
-            consumer.commit(
-                {
-                    kafka.TopicPartition(*key): kafka.structs.OffsetAndMetadata(offset, "", -1)
-                    for key, offset in commit.items()
-                }
-            )
+            consumer.commit({topic_partition(*key): offset_to_commit(offset) for key, offset in commit.items()})
         return found
 
 

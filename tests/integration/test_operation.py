@@ -19,11 +19,11 @@ def test_metrics_count_by_zone_api_and_alias(world: World, supplier: Account, to
 
     def counts() -> dict[str, float]:
         return {
-            "produce requests": metric("zonegate_requests_total", zone=zone, api="Produce"),
-            "fetch requests": metric("zonegate_requests_total", zone=zone, api="Fetch"),
-            "produce bytes": metric("zonegate_request_bytes_total", zone=zone, api="Produce"),
-            "fetch bytes": metric("zonegate_response_bytes_total", zone=zone, api="Fetch"),
-            "timed": metric("zonegate_request_duration_seconds_count", zone=zone, api="Produce"),
+            "produce requests": metric("zonegate_requests_total", zone=zone, api="produce"),
+            "fetch requests": metric("zonegate_requests_total", zone=zone, api="fetch"),
+            "produce bytes": metric("zonegate_request_bytes_total", zone=zone, api="produce"),
+            "fetch bytes": metric("zonegate_response_bytes_total", zone=zone, api="fetch"),
+            "timed": metric("zonegate_request_duration_seconds_count", zone=zone, api="produce"),
             "alias produced": metric("zonegate_alias_record_bytes_total", zone=zone, alias=alias, api="produce"),
             "alias fetched": metric("zonegate_alias_record_bytes_total", zone=zone, alias=alias, api="fetch"),
             "alias requests": metric("zonegate_alias_requests_total", zone=zone, alias=alias, api="produce"),
@@ -39,15 +39,14 @@ def test_metrics_count_by_zone_api_and_alias(world: World, supplier: Account, to
     for name in ("produce bytes", "fetch bytes", "alias produced", "alias fetched"):
         assert grown[name] > 100_000, grown
     assert metric("zonegate_upstream_reachable") == 1
-    assert metric("zonegate_requests_total", zone=world.guide.zone, api="NoSuchApi") == 0
 
 
 def test_refusals_are_counted_and_names_of_clients_are_no_labels(world: World, supplier: Account) -> None:
-    before = world.gateway.metric("zonegate_refusals_total", zone=supplier.zone, error="TOPIC_AUTHORIZATION_FAILED")
+    labels = {"zone": supplier.zone, "error": "topic_authorization_failed"}
+    before = world.gateway.metric("zonegate_refusals_total", **labels)
     with pytest.raises(Refused):
         Librdkafka(supplier).produce("a-name-that-a-client-made-up", ["x"])
-    after = world.gateway.metric("zonegate_refusals_total", zone=supplier.zone, error="TOPIC_AUTHORIZATION_FAILED")
-    assert after > before
+    assert world.gateway.metric("zonegate_refusals_total", **labels) > before
     assert world.gateway.metric("zonegate_alias_requests_total", alias="a-name-that-a-client-made-up") == 0
     assert "a-name-that-a-client-made-up" not in world.gateway.metrics_text()
 

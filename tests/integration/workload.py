@@ -96,7 +96,11 @@ class Reader(_Background):
 
 def read_back(world: World, topic: str, prefix: str) -> list[str]:
     """What a topic holds with that prefix, in the order of each partition, asked of the cluster itself."""
-    config = {"bootstrap.servers": world.kafka.bootstrap, "group.id": new_group(), "enable.auto.commit": False}
+    config: dict[str, str | int | float | bool] = {
+        "bootstrap.servers": world.kafka.bootstrap,
+        "group.id": new_group(),
+        "enable.auto.commit": False,
+    }
     partitions = len(AdminClient(config).list_topics(topic, timeout=10).topics[topic].partitions)
     values: dict[int, list[str]] = defaultdict(list)
     consumer = Consumer({**config, "enable.partition.eof": True})

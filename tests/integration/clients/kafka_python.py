@@ -17,6 +17,14 @@ with warnings.catch_warnings():
     from kafka.errors import KafkaError, KafkaTimeoutError
 
 
+def topic_partition(topic: str, partition: int) -> Any:
+    return kafka.TopicPartition(topic, partition)
+
+
+def offset_to_commit(offset: int) -> Any:
+    return kafka.structs.OffsetAndMetadata(offset, "", -1)
+
+
 class KafkaPython:
     name = "kafka-python"
     idempotent = True
