@@ -251,7 +251,7 @@ class Dialogue:
     # the client
 
     def client_sends(
-        self, key: int, version: int, message: Message | None = None, *, client_id: str | None = "app", **fields: Any
+        self, key: int, version: int, message: Message | None = None, /, *, client_id: str | None = "app", **fields: Any
     ) -> int:
         """One request; its correlation id comes back."""
         correlation_id, data = self.request(key, version, message, client_id=client_id, **fields)
@@ -259,7 +259,7 @@ class Dialogue:
         return correlation_id
 
     def request(
-        self, key: int, version: int, message: Message | None = None, *, client_id: str | None = "app", **fields: Any
+        self, key: int, version: int, message: Message | None = None, /, *, client_id: str | None = "app", **fields: Any
     ) -> tuple[int, bytes]:
         """A request's correlation id and frame."""
         struct = request_struct(key, version)
