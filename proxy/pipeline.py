@@ -316,7 +316,11 @@ class TypedExchange(Exchange):
 
     def _take_turn(self, outcome: InTurn) -> None:
         def begin() -> None:
-            self.go_on(outcome.begin())
+            if self._pipeline.broker.closed:
+                # the turn came when this connection was about to end
+                self.leave_turn()
+            else:
+                self.go_on(outcome.begin())
 
         self._turn = (outcome, begin)
         outcome.turnstile.enter(outcome.key, begin)

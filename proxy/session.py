@@ -323,6 +323,8 @@ class ClientSession(asyncio.Protocol):
             self._broker.close()
         if self._transport is not None:
             self._transport.close()
+        if self._pipeline is not None:
+            self._pipeline.abandon()
 
     def abort(self) -> None:
         """End both connections now, whatever is still to be written."""
