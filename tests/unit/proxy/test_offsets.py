@@ -1,4 +1,4 @@
-"""ListOffsets, OffsetForLeaderEpoch, OffsetCommit and OffsetFetch: names, ids, and a position per alias."""
+"""OffsetCommit and OffsetFetch: names, ids, and a position per alias."""
 
 from typing import Any
 
@@ -6,10 +6,11 @@ import pytest
 
 from policies.positions import MARK, MAX_METADATA_BYTES
 from protocol.schema import Message, request_struct, response_struct
-from tests.unit.proxy.playbook import BrokerGot, Dialogue, Playbook, versions_of
-from tests.unit.proxy.test_produce import alias_key, naming, topic_key
+from tests.unit.proxy.coordinator import COMMIT, FETCH, Coordinator
+from tests.unit.proxy.playbook import Playbook, versions_of
+from tests.unit.proxy.test_produce import alias_key, key_of, naming
 
-LIST_OFFSETS, COMMIT, FETCH, HEARTBEAT, LEADER_EPOCH = 2, 8, 9, 12, 23
+HEARTBEAT = 12
 FIRST_WITH_IDS = 10
 
 Positions = dict[Any, dict[int, int]]
@@ -18,199 +19,6 @@ Positions = dict[Any, dict[int, int]]
 
 def key_at(playbook: Playbook, version: int, alias: str) -> Any:
     return alias_key(playbook, 13 if version >= FIRST_WITH_IDS else 0, alias)
-
-
-def topic_at(version: int, topic: str) -> Any:
-    return topic_key(13 if version >= FIRST_WITH_IDS else 0, topic)
-
-
-def key_of(topic: Message) -> Any:
-    return topic.topic_id if "topic_id" in topic.struct.names else topic.name
-
-
-# ListOffsets and OffsetForLeaderEpoch
-
-
-def list_offsets(version: int, topics: dict[str, dict[int, int]], **fields: Any) -> Message:
-    struct = request_struct(LIST_OFFSETS, version)
-    entry = struct.nested("topics")
-    partition = entry.nested("partitions")
-    return struct.fit(
-        **fields,
-        topics=tuple(
-            entry.new(
-                name=name,
-                partitions=tuple(partition.fit(partition_index=i, timestamp=t) for i, t in timestamps.items()),
-            )
-            for name, timestamps in topics.items()
-        ),
-    )
-
-
-def listed(got: BrokerGot) -> Message:
-    """The broker's answer: an offset of 100 plus the timestamp."""
-    struct = response_struct(got.key, got.version)
-    entry = struct.nested("topics")
-    partition = entry.nested("partitions")
-    return struct.fit(
-        topics=tuple(
-            entry.new(
-                name=topic.name,
-                partitions=tuple(
-                    partition.fit(partition_index=p.partition_index, timestamp=5, offset=100 + p.timestamp)
-                    for p in reversed(topic.partitions)
-                ),
-            )
-            for topic in reversed(got.message.topics)
-        )
-    )
-
-
-@pytest.mark.parametrize("version", versions_of(LIST_OFFSETS))
-def test_list_offsets_with_two_aliases_of_one_partition(version: int) -> None:
-    with Playbook() as playbook:
-        dialogue = playbook.signed_in()
-        wanted = {"twin": {0: -2}, "elsewhere": {0: -1, 1: -1}, "orders": {0: -1, 1: -2}, "stock": {4: -1}}
-        dialogue.client_sends(LIST_OFFSETS, version, list_offsets(version, wanted, replica_id=-2))
-        sent = [dialogue.broker_gets(), dialogue.broker_gets()]
-        assert [
-            {topic.name: {p.partition_index: p.timestamp for p in topic.partitions} for topic in got.message.topics}
-            for got in sent
-        ] == [{"kafka-orders": {0: -2, 1: -2}, "kafka-stock": {4: -1}}, {"kafka-orders": {0: -1}}]
-        assert [got.message.replica_id for got in sent] == [-1, -1]
-        for got in sent:
-            dialogue.client_receives_nothing()
-            dialogue.broker_answers(got, listed(got))
-        answer = dialogue.client_receives()
-        assert [
-            (t.name, [(p.partition_index, p.error_code, p.offset) for p in t.partitions]) for t in answer.topics
-        ] == [
-            ("twin", [(0, 0, 98)]),
-            ("elsewhere", [(0, 29, -1), (1, 29, -1)]),
-            ("orders", [(0, 0, 99), (1, 0, 98)]),
-            ("stock", [(4, 0, 99)]),
-        ]
-        refused = answer.topics[1].partitions[0]
-        assert refused == refused.struct.fit(partition_index=0, error_code=29, timestamp=-1, offset=-1, leader_epoch=-1)
-
-
-@pytest.mark.parametrize("version", versions_of(LIST_OFFSETS))
-def test_list_offsets_all_refused(version: int) -> None:
-    with Playbook() as playbook:
-        dialogue = playbook.signed_in()
-        dialogue.client_sends(LIST_OFFSETS, version, list_offsets(version, {"kafka-orders": {0: -1}}))
-        dialogue.broker_gets_nothing()
-        assert dialogue.client_receives().topics[0].partitions[0].error_code == 29
-
-
-@pytest.mark.parametrize("version", versions_of(LEADER_EPOCH))
-def test_offset_for_leader_epoch(version: int) -> None:
-    with Playbook() as playbook:
-        dialogue = playbook.signed_in()
-        struct = request_struct(LEADER_EPOCH, version)
-        entry = struct.nested("topics")
-        partition = entry.nested("partitions")
-        topics = tuple(
-            entry.new(topic=name, partitions=(partition.new(partition=3, current_leader_epoch=1, leader_epoch=2),))
-            for name in ("elsewhere", "orders", "twin")
-        )
-        dialogue.client_sends(LEADER_EPOCH, version, struct.fit(replica_id=5, topics=topics))
-        sent = [dialogue.broker_gets(), dialogue.broker_gets()]
-        assert [[topic.topic for topic in got.message.topics] for got in sent] == [["kafka-orders"]] * 2
-        answered = response_struct(LEADER_EPOCH, version).nested("topics")
-        for number, got in enumerate(sent):
-            assert getattr(got.message, "replica_id", -1) == -1
-            end = answered.nested("partitions").new(partition=3, leader_epoch=2, end_offset=70 + number)
-            dialogue.broker_answers(got, topics=(answered.new(topic="kafka-orders", partitions=(end,)),))
-        assert [
-            (t.topic, [(p.partition, p.error_code, p.leader_epoch, p.end_offset) for p in t.partitions])
-            for t in dialogue.client_receives().topics
-        ] == [
-            ("elsewhere", [(3, 29, -1, -1)]),
-            ("orders", [(3, 0, 2, 70)]),
-            ("twin", [(3, 0, 2, 71)]),
-        ]
-
-
-# OffsetCommit and OffsetFetch
-
-
-class Coordinator:
-    """A broker that keeps committed offsets as Kafka does: one per group and backing partition."""
-
-    def __init__(self) -> None:
-        self.stored: dict[tuple[str, Any, int], tuple[int, str]] = {}
-        self.commits = 0
-
-    def answer(self, dialogue: Dialogue, got: BrokerGot) -> None:
-        dialogue.broker_answers(got, self._commit(got) if got.key == COMMIT else self._fetch(got))
-
-    def serve(self, dialogue: Dialogue) -> None:
-        """Answer whatever comes until nothing more comes."""
-        while dialogue.broker.sent:
-            self.answer(dialogue, dialogue.broker_gets())
-
-    def _commit(self, got: BrokerGot) -> Message:
-        self.commits += 1
-        struct = response_struct(COMMIT, got.version)
-        entry = struct.nested("topics")
-        partition = entry.nested("partitions")
-        for topic in got.message.topics:
-            assert len({p.partition_index for p in topic.partitions}) == len(topic.partitions)
-            for p in topic.partitions:
-                key = got.message.group_id, self._name(key_of(topic)), p.partition_index
-                self.stored[key] = p.committed_offset, p.committed_metadata
-        topics = tuple(
-            entry.new(
-                **naming(key_of(topic)),
-                partitions=tuple(partition.new(partition_index=p.partition_index) for p in topic.partitions),
-            )
-            for topic in got.message.topics
-        )
-        return struct.fit(topics=topics)
-
-    @staticmethod
-    def _name(key: Any) -> str:
-        names = {topic_key(13, name): name for name in ("kafka-orders", "kafka-stock", "kafka-invoices")}
-        return str(names.get(key, key))
-
-    def _fetch(self, got: BrokerGot) -> Message:
-        struct = response_struct(FETCH, got.version)
-        if got.version < 8:
-            return struct.fit(topics=self._topics(struct, got.message))
-        entry = struct.nested("groups")
-        return struct.new(
-            groups=tuple(
-                entry.new(group_id=group.group_id, topics=self._topics(entry, group)) for group in got.message.groups
-            )
-        )
-
-    def _topics(self, struct: Any, group: Message) -> tuple[Message, ...]:
-        entry = struct.nested("topics")
-        partition = entry.nested("partitions")
-        wanted: list[tuple[Any, list[int]]]
-        if group.topics is None:
-            by_topic: dict[Any, list[int]] = {}
-            for group_id, topic, index in self.stored:
-                if group_id == group.group_id:
-                    key = topic_key(13, topic) if "topic_id" in entry.names else topic
-                    by_topic.setdefault(key, []).append(index)
-            wanted = list(by_topic.items())
-        else:
-            wanted = [(key_of(topic), list(topic.partition_indexes)) for topic in group.topics]
-        topics = []
-        for key, indexes in wanted:
-            found = [self.stored.get((group.group_id, self._name(key), index), (-1, "")) for index in indexes]
-            topics.append(
-                entry.new(
-                    **naming(key),
-                    partitions=tuple(
-                        partition.fit(partition_index=index, committed_offset=offset, metadata=metadata)
-                        for index, (offset, metadata) in zip(indexes, found, strict=True)
-                    ),
-                )
-            )
-        return tuple(topics)
 
 
 def commit(version: int, positions: Positions, group_id: str = "g", metadata: str = "") -> Message:
