@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import httpx
@@ -50,8 +50,15 @@ class Gateway:
     """One gateway: `start`, `stop`, and its files in between. `port` is the bootstrap port, the brokers' follow it."""
 
     def __init__(
-        self, bootstrap: str, broker_ids: Sequence[int], host: str, advertised_host: str, ports: Sequence[int]
+        self,
+        bootstrap: str,
+        broker_ids: Sequence[int],
+        host: str,
+        advertised_host: str,
+        ports: Sequence[int],
+        upstream: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        """`upstream` holds further settings for the connections to the brokers, under the names of Kafka's clients."""
         self.host = host
         self.port, self._first_broker_port, *_, self.admin_port = ports
         self._min_broker_id = min(broker_ids)
@@ -67,7 +74,7 @@ class Gateway:
             "listen": f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}",
             "advertised_host": advertised_host,
             "broker_ports": {"start": self._first_broker_port, "min_broker_id": self._min_broker_id},
-            "cluster": {"bootstrap.servers": bootstrap},
+            "cluster": {"bootstrap.servers": bootstrap, **upstream},
             "credentials_file": "credentials.yaml",
             "admin_listen": f"127.0.0.1:{self.admin_port}",
             "log": {"format": "json"},

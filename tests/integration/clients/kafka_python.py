@@ -118,7 +118,8 @@ def take(consumer: Any, count: int) -> list[Record]:
     deadline = time.monotonic() + CLIENT_SECONDS
     while len(found) < count:
         missing(time.monotonic() > deadline, found, count)
-        batches = consumer.poll(timeout_ms=200, max_records=count - len(found))
+        # Patient: a poll that gives up while the consumer joins its group leaves it without partitions for good.
+        batches = consumer.poll(timeout_ms=CLIENT_SECONDS * 1000, max_records=count - len(found))
         for records in batches.values():
             found += [Record(each.topic, each.partition, each.offset, each.value.decode()) for each in records]
     return found

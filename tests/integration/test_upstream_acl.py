@@ -1,0 +1,103 @@
+"""A Kafka with ACLs that the gateway signs in to: what its user may not do is refused, and the operator is told."""
+
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, Producer
+
+from tests.integration.gateway import Gateway, manifest
+from tests.integration.world import CLIENT_HOST, contiguous_ports
+from tests.kafka import KafkaCluster, open_cluster
+
+pytestmark = pytest.mark.kafka
+
+USER, SECRET = "gateway-user", "gateway-secret"
+ZONE, PARTNER = "acl-zone", "partner"
+GRANTED, WITHHELD = "acl-granted", "acl-withheld"
+SECONDS = 30.0
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[KafkaCluster]:
+    cluster = open_cluster(acl=True, users={USER: SECRET})
+    if not isinstance(cluster, KafkaCluster):
+        pytest.skip("needs a cluster of its own, with ACLs")
+    with cluster:
+        for topic in (GRANTED, WITHHELD):
+            cluster.create_topic(topic, partitions=1)
+        principal = f"User:{USER}"
+        grants = (
+            ["--operation", "Read", "--operation", "Write", "--operation", "DescribeConfigs", "--topic", GRANTED],
+            ["--operation", "Read", "--group", f"{ZONE}:", "--resource-pattern-type", "prefixed"],
+        )
+        for grant in grants:
+            common = ["--bootstrap-server", cluster.bootstrap, "--add", "--allow-principal", principal]
+            done = cluster.run_tool("kafka-acls", [*common, *grant])
+            assert done.returncode == 0, done.stderr
+        yield cluster
+
+
+def open_gateway(cluster: KafkaCluster, secret: str) -> Gateway:
+    upstream = {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": USER,
+        "sasl.password": secret,
+    }
+    assert cluster.sasl_bootstrap is not None
+    ports = contiguous_ports(5)
+    gateway = Gateway(cluster.sasl_bootstrap, cluster.broker_ids, CLIENT_HOST, CLIENT_HOST, ports, upstream)
+    rows = [("granted", GRANTED, "WRITE"), ("withheld", WITHHELD, "WRITE")]
+    gateway.write_zone(manifest(ZONE, PARTNER, rows))
+    return gateway
+
+
+def client(gateway: Gateway, password: str) -> dict[str, str]:
+    return {
+        "bootstrap.servers": gateway.bootstrap,
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": PARTNER,
+        "sasl.password": password,
+    }
+
+
+def produce(settings: dict[str, str], topic: str) -> KafkaError | None:
+    outcome: list[KafkaError | None] = []
+    producer = Producer(settings)
+    producer.produce(topic, b"value", on_delivery=lambda error, _message: outcome.append(error))
+    assert producer.flush(SECONDS) == 0
+    (error,) = outcome
+    return error
+
+
+def test_the_gateways_user_needs_just_these_acls_and_a_missing_one_is_told(guarded: KafkaCluster) -> None:
+    with open_gateway(guarded, SECRET) as gateway:
+        settings = client(gateway, gateway.new_password(ZONE))
+        gateway.start()
+        assert produce(settings, "granted") is None
+        consumer = Consumer({**settings, "group.id": "readers", "auto.offset.reset": "earliest"})
+        consumer.subscribe(["granted"])
+        message = consumer.poll(SECONDS)
+        assert message is not None
+        assert message.error() is None
+        consumer.close()
+
+        error = produce(settings, "withheld")
+        assert error is not None
+        assert error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+        told = gateway.wait_for_log(lambda entry: entry.get("event") == "broker_refusal", "the broker refused us")
+        assert told["zone"] == ZONE
+        assert gateway.metric("zonegate_broker_refusals_total", zone=ZONE, error="topic_authorization_failed") > 0
+        assert WITHHELD not in str(error)
+
+
+def test_a_wrong_secret_for_the_brokers_is_why_it_is_not_ready(guarded: KafkaCluster) -> None:
+    with open_gateway(guarded, "wrong") as gateway:
+        gateway.launch()
+        told = gateway.wait_for_log(lambda entry: entry.get("event") == "upstream", "why upstream is out of reach")
+        assert USER in told["problem"]
+        assert "wrong" not in gateway.log_text()
+        readiness = gateway.readiness()
+        assert readiness.status_code == 503
+        assert USER in readiness.json()["reason"]
