@@ -130,8 +130,8 @@ class Gateway:
 
     # its process
 
-    def start(self) -> None:
-        """Returns once the gateway says that it is ready."""
+    def launch(self) -> None:
+        """Start the process, ready or not."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [ZONEGATE, "serve", "--config", self._config, "--zones", self.zones],
@@ -141,6 +141,10 @@ class Gateway:
                 start_new_session=True,
             )
         self._tell_watchdog(f"+{self._process.pid}")
+
+    def start(self) -> None:
+        """Returns once the gateway says that it is ready."""
+        self.launch()
         try:
             wait_until(self._is_up, "a ready gateway", START_SECONDS)
         except (TimeoutError, AssertionError) as error:
