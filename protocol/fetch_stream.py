@@ -17,8 +17,8 @@ from protocol.errors import BrokerProtocolError, DecodeError
 from protocol.schema import response_struct
 from protocol.spans import INT32, read_count, read_topic
 
-PARTITION_TAGS: Final = frozenset({0, 1, 2})
-"""Diverging epoch, current leader, snapshot id: numbers only."""
+PARTITION_TAGS: Final = {0: 13, 1: 9, 2: 13}
+"""Diverging epoch, current leader, snapshot id, and the bytes of each: numbers, and an empty tag section."""
 CURRENT_LEADER_TAG: Final = 1
 
 FILLER_TAGS: Final = (63, 9999)
@@ -178,11 +178,11 @@ class FetchStream:
         return stop, replaced
 
     def _topic_tags(self, data: bytes, pos: int) -> tuple[int, bytes | None]:
-        stop, replaced = self._tags(data, pos, frozenset())
+        stop, replaced = self._tags(data, pos, {})
         self._next_topic()
         return stop, replaced
 
-    def _tags(self, data: bytes, pos: int, known: frozenset[int]) -> tuple[int, bytes | None]:
+    def _tags(self, data: bytes, pos: int, known: Mapping[int, int]) -> tuple[int, bytes | None]:
         if data[pos] == 0:
             return pos + 1, None
         count, pos = read_uvarint(data, pos, len(data))
@@ -195,7 +195,11 @@ class FetchStream:
             if pos > len(data):
                 raise DecodeError("cut")
             if tag in known and not (tag == CURRENT_LEADER_TAG and self._is_unreachable(data, value)):
-                kept.append(data[start:pos])
+                if size == known[tag]:
+                    kept.append(data[start:pos])
+                else:
+                    # with tagged fields of its own, which none is known to have
+                    kept.append(bytes((tag, known[tag])) + data[value : value + known[tag] - 1] + b"\0")
         out = bytearray()
         write_uvarint(out, len(kept))
         return pos, bytes(out) + b"".join(kept)
