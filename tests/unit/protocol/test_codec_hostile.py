@@ -69,6 +69,7 @@ def test_lengths_that_lie_are_refused_or_make_another_message(key: int) -> None:
     ("version", "body", "text"),
     [
         (0, b"\x7f\xff\xff\xff", "array of 2147483647 elements with 0 bytes left"),
+        (0, b"\0\0\x03\xe8\0\0", "array of 1000 elements with 2 bytes left"),
         (0, b"\xff\xff\xff\xff", "array length -1 where null is not allowed"),
         (0, b"\xff\xff\xff\xfe", "array length -2 where null is not allowed"),
         (1, b"\xff\xff\xff\xfe", "array length -2 where null is not allowed"),
@@ -77,6 +78,7 @@ def test_lengths_that_lie_are_refused_or_make_another_message(key: int) -> None:
         (0, b"\0\0\0\x01\0\x05abc", "length 5 with 3 bytes left"),
         (0, b"\0\0\0\x01\0\x02\xff\xfe", "not UTF-8"),
         (9, b"\xff\xff\xff\xff\x0f", "array of 4294967294 elements with 0 bytes left"),
+        (9, b"\xe9\x07\0", "array of 1000 elements with 1 bytes left"),
         (9, b"\xff\xff\xff\xff\x10", "varint beyond 32 bits"),
         (9, b"\xff\xff\xff\xff\xff\x01", "varint beyond 32 bits"),
         (9, b"\xff\xff", "the frame ends here"),

@@ -11,8 +11,9 @@ from protocol import fetch, produce
 from protocol.codec import decode
 from protocol.framing import STREAM_MIN_BYTES
 from protocol.headers import RESPONSE_PEEK
-from protocol.schema import Message, request_struct, response_struct
+from protocol.schema import FieldSpec, Message, Struct, request_struct, response_struct
 from proxy.apis.table import plans_for
+from tests.unit.protocol.test_codec_hostile import with_unknown_tag
 from tests.unit.proxy.playbook import BrokerGot, Dialogue, versions_of
 from tests.unit.proxy.test_paths import SEEDS, Counting, choose_topics, fetch_request, fetch_response, signed_in
 
@@ -112,3 +113,39 @@ def test_a_streamed_fetch_response_is_the_whole_one(version: int) -> None:
 def meaning(version: int, frame: bytes) -> Any:
     struct = response_struct(fetch.KEY, version)
     return frame[4:8], decode(struct, frame, RESPONSE_PEEK.size + struct.flexible)
+
+
+def as_later_version(struct: Struct, message: Message) -> Message:
+    """The same message with a tagged field at every level that this version doesn't know."""
+
+    def convert(spec: FieldSpec, value: Any) -> Any:
+        if spec.nested is None or value is None:
+            return value
+        if spec.array:
+            return tuple(as_later_version(spec.nested, item) for item in value)
+        return value if value == spec.default else as_later_version(spec.nested, value)
+
+    if struct.name == "AbortedTransaction":
+        # not rewritten while streaming: such a response would end the connection
+        return struct.new(**{spec.name: getattr(message, spec.name) for spec in struct.fields[:-1]})
+    values = {spec.name: convert(spec, getattr(message, spec.name)) for spec in struct.fields if spec.name != "unknown"}
+    return struct.new(**values, unknown=b"kafka-topic")
+
+
+@pytest.mark.parametrize("version", range(fetch.FIRST_FLEXIBLE, 19))
+def test_unknown_tagged_fields_are_left_out_of_what_is_streamed(version: int) -> None:
+    later = with_unknown_tag(response_struct(fetch.KEY, version))
+    for seed in range(EXAMPLES):
+        rng = Random(seed)  # noqa: S311 - test data
+        with signed_in(plans_for) as streamed, signed_in(plans_for) as whole:
+            data = streamed.request(fetch.KEY, version, fetch_request(rng, streamed, version))[1]
+            streamed.client_sends_bytes(data)
+            whole.client_sends_bytes(data)
+            while streamed.broker.sent:
+                got = streamed.broker_gets()
+                response = streamed.response(got, as_later_version(later, with_large_records(rng, got)))
+                streamed.broker_sends_bytes(*cut(rng, response))
+                whole.broker_sends_bytes(response)
+            frames = streamed.client_receives_bytes(), whole.client_receives_bytes()
+            assert meaning(version, frames[0]) == meaning(version, frames[1])
+            assert b"kafka-topic" not in frames[0] + frames[1]
