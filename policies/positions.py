@@ -44,13 +44,19 @@ def fold(stored: Position, commits: Mapping[str, Position], aliases: tuple[str, 
     """What to store after `commits` (alias -> position): None when it doesn't fit into the metadata.
 
     `stored` is what the broker has (NONE if nothing), `aliases` all that the zone has on this topic; positions of
-    aliases that the zone no longer has are dropped.
+    aliases that the zone no longer has are dropped. A plain position was every alias's: when its metadata doesn't fit
+    once for each, its offset alone is kept, so that a large old metadata can't refuse every later commit.
     """
     positions = _parse(stored.metadata)
-    if positions is None:
-        positions = dict.fromkeys(aliases, stored) if stored.offset >= 0 else {}
-    merged = {alias: position for alias, position in positions.items() if alias in aliases}
-    merged.update(commits)
+    if positions is not None:
+        return _join({alias: position for alias, position in positions.items() if alias in aliases} | dict(commits))
+    if stored.offset < 0:
+        return _join(commits)
+    bare = Position(stored.offset, stored.leader_epoch)
+    return _join(dict.fromkeys(aliases, stored) | dict(commits)) or _join(dict.fromkeys(aliases, bare) | dict(commits))
+
+
+def _join(merged: Mapping[str, Position]) -> Position | None:
     text = MARK + json.dumps(
         {alias: [p.offset, p.leader_epoch, p.metadata] for alias, p in sorted(merged.items())},
         separators=(",", ":"),

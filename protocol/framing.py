@@ -72,8 +72,9 @@ class FrameReader:
         return self._sink_bytes > 0 or (self._chunks_bytes > 0 and not self.held)
 
     @property
-    def buffered_bytes(self) -> int:
-        return self._chunks_bytes
+    def streaming(self) -> bool:
+        """True while the rest of a streamed frame is missing."""
+        return self._sink_bytes > 0
 
     def feed(self, data: bytes) -> None:
         """Take received bytes. Raises ProtocolError for a length that no frame can have."""

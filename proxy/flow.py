@@ -91,27 +91,36 @@ class MemoryBudget:
         return self._taken == 0 or self._taken + size <= self.limit
 
 
+Begin = Callable[[], bool]
+"""Begins the work whose turn has come; False when there is no work to do any more."""
+
+
 class Turnstile:
-    """Lets one at a time work on a key. Whoever enters must leave, also when it never got its turn."""
+    """Lets one at a time work on a key. Whoever enters must leave, also before its turn; who declined has left."""
 
     __slots__ = ("_lines",)
 
     def __init__(self) -> None:
-        self._lines: dict[str, deque[Callable[[], None]]] = {}
+        self._lines: dict[str, deque[Begin]] = {}
 
-    def enter(self, key: str, begin: Callable[[], None]) -> None:
+    def enter(self, key: str, begin: Begin) -> None:
         """`begin` is called when it is its turn, at once when nobody is working."""
         line = self._lines.setdefault(key, deque())
         line.append(begin)
         if len(line) == 1:
-            begin()
+            self._next(key, line)
 
-    def leave(self, key: str, begin: Callable[[], None]) -> None:
+    def leave(self, key: str, begin: Begin) -> None:
         """The work is done, or given up."""
         line = self._lines[key]
         working = line[0] is begin
         line.remove(begin)
+        if working:
+            self._next(key, line)
+
+    def _next(self, key: str, line: deque[Begin]) -> None:
+        """Whoever declines is passed over in this loop, so that many who leave together don't nest."""
+        while line and not line[0]():
+            line.popleft()
         if not line:
-            del self._lines[key]
-        elif working:
-            line[0]()
+            self._lines.pop(key, None)

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from protocol.codec import decode, encode
 from protocol.errors import BrokerProtocolError, ClientProtocolError, DecodeError
-from protocol.framing import FrameReader, Sink
+from protocol.framing import HEAD_BYTES, FrameReader, Sink
 from protocol.headers import PEEK, RESPONSE_PEEK, encode_client_id, parse_request_header, request_head, response_head
 from protocol.schema import Message, response_struct
 from protocol.session_state import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE
@@ -32,7 +32,7 @@ from proxy.exchange import (
     Pieces,
     Send,
 )
-from proxy.flow import Hold, ReadGate
+from proxy.flow import Begin, Hold, ReadGate
 from proxy.zones import ZoneState
 
 MAX_IN_FLIGHT: Final = 64
@@ -65,6 +65,9 @@ class Client(Protocol):
 
     def resume_soon(self) -> None:
         """Take requests again that have been read already, in a turn of the event loop of their own."""
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Do what this client asked for; whatever goes wrong ends this client's connection."""
 
     def drained(self) -> None:
         """No request is waiting for an answer any more."""
@@ -127,6 +130,9 @@ class Pipeline:
 
     def on_large_head(self, data: bytes, start: int, size: int) -> Sink | None:
         """The beginning of a large request. Raises ClientProtocolError."""
+        if PEEK.unpack_from(data, start)[4] > HEAD_BYTES // 2:
+            # the header itself may not be here; the whole frame tells
+            return None
         plan, body = self._plan(data, start, start + size)
         if plan.entry.on_large_head is None:
             if size > MAX_CONTROL_REQUEST_BYTES:
@@ -160,8 +166,9 @@ class Pipeline:
 
     def _qualify_client_id(self, client_id: bytes | None) -> bytes:
         """`<zone>:<client id>`: per-zone quotas upstream, and none of the ids that brokers treat specially."""
-        name = (client_id or b"").decode(errors="ignore")
-        return encode_client_id(self.zone().rules.qualify(name).encode()[:MAX_CLIENT_ID_BYTES])
+        name = self.zone().rules.qualify((client_id or b"").decode(errors="ignore"))
+        # cut in bytes, and then to whole characters
+        return encode_client_id(name.encode()[:MAX_CLIENT_ID_BYTES].decode(errors="ignore").encode())
 
     def _take_typed(self, plan: RequestPlan, data: bytes, start: int, body: int, end: int) -> None:
         handler = plan.entry.handler
@@ -292,7 +299,7 @@ class TypedExchange(Exchange):
         self._pipeline = pipeline
         self._then: Callable[[list[Message]], Outcome] | None = None
         self._exclusive = False
-        self._turn: tuple[InTurn, Callable[[], None]] | None = None
+        self._turn: tuple[InTurn, Begin] | None = None
         self._responses: list[Message] = []
         self._missing = 0
 
@@ -315,12 +322,14 @@ class TypedExchange(Exchange):
             self._pipeline.hold(Hold.EXCLUSIVE)
 
     def _take_turn(self, outcome: InTurn) -> None:
-        def begin() -> None:
+        def begin() -> bool:
             if self._pipeline.broker.closed:
                 # the turn came when this connection was about to end
-                self.leave_turn()
-            else:
-                self.go_on(outcome.begin())
+                self._turn = None
+                return False
+            # another connection's callback may run this: what fails here must end this one
+            self._pipeline.client.run(lambda: self.go_on(outcome.begin()))
+            return True
 
         self._turn = (outcome, begin)
         outcome.turnstile.enter(outcome.key, begin)

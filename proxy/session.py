@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final, cast
 
-from protocol.errors import BrokerProtocolError, ClientProtocolError, ProtocolError
+from protocol.errors import BrokerProtocolError, ClientProtocolError, EncodeError, ProtocolError
 from protocol.framing import (
     MAX_FRAME_BYTES,
     MAX_FRAME_BYTES_BEFORE_AUTHENTICATION,
@@ -137,10 +137,12 @@ class ClientSession(asyncio.Protocol):
             self.close(CloseReason.TLS_ON_PLAINTEXT_PORT, "a TLS client on a plaintext port")
             return
         self._received_bytes += len(data)
-        self._run(lambda: self.reader.feed(data))
+        self.run(lambda: self.reader.feed(data))
         self._note_partial(len(data))
+        if self._state is SessionState.DRAINING:
+            self._stop_reading_after_stream()
 
-    def _run(self, work: Callable[[], None]) -> None:
+    def run(self, work: Callable[[], None]) -> None:
         """Do what a client's bytes ask for; whatever goes wrong ends this connection and nothing else."""
         try:
             work()
@@ -148,7 +150,7 @@ class ClientSession(asyncio.Protocol):
             self.close(CloseReason.NOT_AUTHENTICATED, str(error))
         except UnsupportedApiError as error:
             self.close(CloseReason.UNSUPPORTED_API, str(error))
-        except ClientProtocolError as error:
+        except (ClientProtocolError, EncodeError) as error:
             self.close(CloseReason.BAD_REQUEST, str(error))
         except BrokerProtocolError as error:
             self.close(CloseReason.BROKER_PROTOCOL_ERROR, str(error))
@@ -296,7 +298,7 @@ class ClientSession(asyncio.Protocol):
 
     def _resume(self) -> None:
         if self.reader.held and not self.gate.holds(HOLDS_REQUESTS) and self._state is not SessionState.CLOSED:
-            self._run(self.reader.release)
+            self.run(self.reader.release)
 
     def drained(self) -> None:
         if self._state is SessionState.DRAINING:
@@ -310,7 +312,13 @@ class ClientSession(asyncio.Protocol):
             self.close(CloseReason.SHUTDOWN)
             return
         self._state = SessionState.DRAINING
-        self._hold(Hold.CLOSING)
+        self.reader.held = True
+        self._stop_reading_after_stream()
+
+    def _stop_reading_after_stream(self) -> None:
+        """A request whose beginning has gone to the broker still gets the rest."""
+        if not self.reader.streaming:
+            self.gate.hold(Hold.CLOSING)
 
     def close(self, reason: CloseReason, detail: str = "") -> None:
         """End both connections, after what was written to them has left. The first reason counts."""
