@@ -114,3 +114,11 @@ def test_metadata_that_only_looks_like_ours_is_a_position_of_every_alias(metadat
 def test_any_metadata_can_be_unfolded(metadata: str) -> None:
     for text in (metadata, MARK + metadata):
         assert isinstance(unfold(Position(3, 1, text), "orders"), Position)
+
+
+def test_a_large_old_metadata_does_not_refuse_commits_for_ever() -> None:
+    stored = Position(40, 2, "m" * 3000)
+    folded = fold(stored, {"twin": Position(41, 2, "mine")}, ALIASES)
+    assert folded is not None
+    assert unfold(folded, "twin") == Position(41, 2, "mine")
+    assert unfold(folded, "orders") == Position(40, 2)

@@ -213,6 +213,16 @@ def test_a_frame_that_has_begun_must_go_on() -> None:
         dialogue.expect_end(CloseReason.PARTIAL_FRAME_DEADLINE)
 
 
+def test_each_frame_has_its_own_time() -> None:
+    with Playbook() as playbook:
+        dialogue = playbook.signed_in()
+        first, second = dialogue.request(HEARTBEAT, 4)[1], dialogue.request(HEARTBEAT, 4)[1]
+        dialogue.client_sends_bytes(first[:9])
+        begun = dialogue.session._partial_since
+        dialogue.client_sends_bytes(first[9:] + second[:9])
+        assert dialogue.session._partial_since > begun > 0
+
+
 def test_a_frame_that_we_hold_back_has_time() -> None:
     with Playbook() as playbook:
         dialogue = playbook.signed_in()

@@ -13,6 +13,7 @@ from protocol.framing import STREAM_MIN_BYTES
 from protocol.headers import RESPONSE_PEEK
 from protocol.schema import FieldSpec, Message, Struct, request_struct, response_struct
 from proxy.apis.table import plans_for
+from proxy.close import CloseReason
 from tests.unit.protocol.test_codec_hostile import with_unknown_tag
 from tests.unit.proxy.playbook import BrokerGot, Dialogue, versions_of
 from tests.unit.proxy.test_paths import SEEDS, Counting, choose_topics, fetch_request, fetch_response, signed_in
@@ -149,3 +150,20 @@ def test_unknown_tagged_fields_are_left_out_of_what_is_streamed(version: int) ->
             frames = streamed.client_receives_bytes(), whole.client_receives_bytes()
             assert meaning(version, frames[0]) == meaning(version, frames[1])
             assert b"kafka-topic" not in frames[0] + frames[1]
+
+
+def test_a_drained_client_finishes_the_frame_that_it_is_sending() -> None:
+    rng = Random(3)  # noqa: S311 - test data
+    with signed_in(plans_for) as dialogue:
+        message = large_produce(rng, dialogue, 9)
+        message.acks = -1
+        correlation_id, data = dialogue.request(produce.KEY, 9, message)
+        dialogue.client_sends_bytes(data[:2000])
+        dialogue.session.drain()
+        dialogue.client_sends_bytes(data[2000:], dialogue.request(12, 4, group_id="g")[1])
+        got = dialogue.broker_gets()
+        assert got.key == produce.KEY
+        dialogue.broker_gets_nothing()
+        dialogue.broker_answers(got, response_struct(produce.KEY, 9).new())
+        dialogue.client_receives(correlation_id)
+        dialogue.expect_end(CloseReason.SHUTDOWN)
