@@ -74,7 +74,7 @@ class Client(Protocol):
 
 
 class Pipeline:
-    """`on_request` takes frames in; `complete` sends responses out."""
+    """`on_request` takes frames in; `respond` sends responses out."""
 
     def __init__(
         self,

@@ -297,7 +297,7 @@ class ClientSession(asyncio.Protocol):
         asyncio.get_running_loop().call_soon(self._resume)
 
     def _resume(self) -> None:
-        if self.reader.held and not self.gate.holds(HOLDS_REQUESTS) and self._state is not SessionState.CLOSED:
+        if self._state is SessionState.READY and self.reader.held and not self.gate.holds(HOLDS_REQUESTS):
             self.run(self.reader.release)
 
     def drained(self) -> None:
