@@ -112,10 +112,10 @@ class Pipeline:
     def on_request(self, data: bytes, start: int, end: int) -> None:
         """One whole request. Raises ClientProtocolError."""
         self.requests += 1
-        if end - start >= PEEK.size and PEEK.unpack_from(data, start)[1] in LOCAL_KEYS:
+        plan, body = self._plan(data, start, end)
+        if plan is None:
             self._answer_locally(data, start, end)
             return
-        plan, body = self._plan(data, start, end)
         on_bytes = plan.entry.on_bytes
         if on_bytes is not None and on_bytes(self, plan, data, start, body, end):
             return
@@ -134,7 +134,7 @@ class Pipeline:
             # the header itself may not be here; the whole frame tells
             return None
         plan, body = self._plan(data, start, start + size)
-        if plan.entry.on_large_head is None:
+        if plan is None or plan.entry.on_large_head is None:
             if size > MAX_CONTROL_REQUEST_BYTES:
                 raise ClientProtocolError(f"request of {size} bytes, allowed are {MAX_CONTROL_REQUEST_BYTES}")
             return None
@@ -142,12 +142,15 @@ class Pipeline:
         self.requests += sink is not None
         return sink
 
-    def _plan(self, data: bytes, start: int, end: int) -> tuple[RequestPlan, int]:
+    def _plan(self, data: bytes, start: int, end: int) -> tuple[RequestPlan | None, int]:
+        """The plan of a request and where its body begins; no plan for what the session answers itself."""
         if end - start < PEEK.size:
             raise ClientProtocolError(f"a request of {end - start - 4} bytes has no header")
         _, key, version, _, length = PEEK.unpack_from(data, start)
         plan = self._plans.get(key << 16 | version)
         if plan is None:
+            if key in LOCAL_KEYS:
+                return None, start
             raise UnsupportedApiError(f"API key {key} version {version} is not offered")
         body = start + PEEK.size + max(length, 0)
         client_id = data[start + PEEK.size : body] if length >= 0 else None
@@ -278,7 +281,7 @@ class Pipeline:
             pieces = queue.popleft().pieces
             assert pieces is not None
             self.client.write(pieces, sum(map(len, pieces)))
-        if len(queue) < MAX_IN_FLIGHT:
+        if self.client.reader.held and len(queue) < MAX_IN_FLIGHT:
             self.release(Hold.IN_FLIGHT)
         if not queue:
             self.client.drained()

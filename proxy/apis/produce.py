@@ -120,7 +120,7 @@ def on_bytes(connection: Connection, plan: RequestPlan, data: bytes, start: int,
         return False
     kind = spelling(plan.version, produce.FIRST_FLEXIBLE, produce.FIRST_WITH_IDS)
     routes = _routes(connection.zone(), spans, kind)
-    if not routes or len({route.alias.topic for route in routes}) != len(routes):
+    if not routes or (len(routes) > 1 and len({route.alias.topic for route in routes}) != len(routes)):
         return False
     pieces, size = splice(data, body, end, spans.topics, [route.broker[kind] for route in routes])
     _send(connection, plan, data, start, end, spans, routes, pieces, size)

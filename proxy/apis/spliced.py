@@ -61,7 +61,7 @@ class SplicedExchange(Exchange):
     def on_frame(self, data: bytes, start: int, end: int) -> None:
         pos = start + RESPONSE_PEEK.size + self.plan.flexible_response
         topics = self.parse(data, pos, end)
-        if topics is None or any(topic.key not in self.routes for topic in topics):
+        if topics is None or not self.routes.keys() >= {topic.key for topic in topics}:
             self._on_unusual(data, pos, end)
             return
         pieces, size = splice(data, pos, end, topics, [self.client_spelling(topic) for topic in topics])
