@@ -42,7 +42,9 @@ def parse_request(data: bytes, pos: int, end: int, version: int) -> ProduceSpans
             topic.record_bytes, pos = _skip_partitions(data, pos, end, flexible)
             topics.append(topic)
         if flexible:
-            pos = read_no_tags(data, pos)
+            if data[pos]:
+                return None
+            pos += 1
     except (StructError, IndexError, DecodeError):
         return None
     return ProduceSpans(acks, topics) if pos == end else None
@@ -125,10 +127,14 @@ def parse_response(data: bytes, pos: int, end: int, version: int) -> list[TopicS
                     return None
                 pos = stop
             if flexible:
-                pos = read_no_tags(data, pos)
+                if data[pos]:
+                    return None
+                pos += 1
         pos += 4
         if flexible:
-            pos = read_no_tags(data, pos)
+            if data[pos]:
+                return None
+            pos += 1
     except (StructError, IndexError, DecodeError):
         return None
     return topics if pos == end else None

@@ -167,10 +167,14 @@ class BrokerConnection(asyncio.Protocol):
     # responses
 
     def _on_frame(self, data: bytes, start: int, end: int) -> None:
-        self._give_budget()
+        if self._budget_taken:
+            self._give_budget()
         if end - start < RESPONSE_PEEK.size:
             raise BrokerProtocolError(f"a response of {end - start - 4} bytes has no header")
-        self._take_awaited(data, start).on_frame(data, start, end)
+        correlation_id = RESPONSE_PEEK.unpack_from(data, start)[1]
+        if not self._awaiting or self._awaiting[0].broker_correlation_id != correlation_id:
+            raise BrokerProtocolError(f"a response with correlation id {correlation_id}, which is not awaited next")
+        self._awaiting.popleft().on_frame(data, start, end)
 
     def _on_head(self, data: bytes, start: int, size: int) -> Sink | None:
         awaited = self._awaiting[0] if self._awaiting else None
@@ -180,12 +184,6 @@ class BrokerConnection(asyncio.Protocol):
         if sink is not None:
             self._awaiting.popleft()
         return sink
-
-    def _take_awaited(self, data: bytes, start: int) -> Awaited:
-        correlation_id = RESPONSE_PEEK.unpack_from(data, start)[1]
-        if not self._awaiting or self._awaiting[0].broker_correlation_id != correlation_id:
-            raise BrokerProtocolError(f"a response with correlation id {correlation_id}, which is not awaited next")
-        return self._awaiting.popleft()
 
     def _on_assemble(self, size: int) -> None:
         self._budget_taken = size

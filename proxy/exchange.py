@@ -6,12 +6,14 @@ dialogue test needs neither.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Protocol
 
 from protocol.framing import Sink
 from protocol.schema import API_NAMES, Message, Struct
 from proxy.close import CloseReason
 from proxy.flow import Turnstile
+from proxy.metrics import ApiMeter
 from proxy.zones import ZoneState
 
 Pieces = Sequence[bytes | bytearray | memoryview]
@@ -103,12 +105,13 @@ Outcome = Answer | Forward | Send | InTurn
 class Exchange:
     """A request's place in the queue of one client connection: responses leave in the order of the requests."""
 
-    __slots__ = ("broker_correlation_id", "client_correlation_id", "pieces", "request_bytes", "started")
+    __slots__ = ("broker_correlation_id", "client_correlation_id", "meter", "pieces", "request_bytes", "started")
 
-    def __init__(self, client_correlation_id: int, request_bytes: int, started: float) -> None:
+    def __init__(self, client_correlation_id: int, request_bytes: int, meter: ApiMeter) -> None:
         self.client_correlation_id = client_correlation_id
         self.request_bytes = request_bytes
-        self.started = started
+        self.meter = meter
+        self.started = monotonic()
         self.broker_correlation_id = -1
         self.pieces: Pieces | None = None
         """The whole response, once it is there."""

@@ -33,6 +33,7 @@ from proxy.exchange import (
     Send,
 )
 from proxy.flow import Begin, Hold, ReadGate
+from proxy.metrics import ApiMeter
 from proxy.zones import ZoneState
 
 MAX_IN_FLIGHT: Final = 64
@@ -70,7 +71,7 @@ class Client(Protocol):
         """Do what this client asked for; whatever goes wrong ends this client's connection."""
 
     def drained(self) -> None:
-        """No request is waiting for an answer any more."""
+        """While draining: no request is waiting for an answer any more."""
 
 
 class Pipeline:
@@ -91,6 +92,7 @@ class Pipeline:
         self.endpoints = endpoints
         self.brokers = brokers
         self.requests = 0
+        self.draining = False
         self._plans = plans
         self._queue: deque[Exchange] = deque()
         self._client_id: bytes | None = b""
@@ -123,7 +125,8 @@ class Pipeline:
 
     def _answer_locally(self, data: bytes, start: int, end: int) -> None:
         """ApiVersions and SASL requests take their turn like any other."""
-        exchange = Exchange(PEEK.unpack_from(data, start)[3], end - start, monotonic())
+        _, key, _, correlation_id, _ = PEEK.unpack_from(data, start)
+        exchange = Exchange(correlation_id, end - start, self.zone().meter(key))
         reply = self.client.answer_locally(data, start, end)
         self.enqueue(exchange)
         self._release(exchange, (reply,), len(reply))
@@ -183,7 +186,7 @@ class Pipeline:
             raise ClientProtocolError(str(error)) from None
         zone = self.zone()
         call = Call(plan.key, plan.version, request, plan.response, zone, self.endpoints, self.brokers)
-        exchange = TypedExchange(self, plan, PEEK.unpack_from(data, start)[3], end - start)
+        exchange = TypedExchange(self, plan, PEEK.unpack_from(data, start)[3], end - start, zone.meter(plan.key))
         outcome = handler(call)
         if isinstance(outcome, Send):
             for broker_request in outcome.requests:
@@ -245,12 +248,11 @@ class Pipeline:
     def respond(self, exchange: Exchange, plan: RequestPlan, pieces: Pieces, size: int) -> None:
         """The whole response is here: `pieces` of the body, `size` bytes in all."""
         head = response_head(size, exchange.client_correlation_id, plan.flexible_response)
-        size += len(head)
-        self._observe(plan, exchange, size)
-        self._release(exchange, (head, *pieces), size)
+        self._release(exchange, (head, *pieces), size + len(head))
 
     def _release(self, exchange: Exchange, pieces: Pieces, size: int) -> None:
         """Send a response when it is its turn."""
+        exchange.meter.observe(monotonic() - exchange.started, exchange.request_bytes, size)
         if self._queue[0] is exchange:
             self.client.write(pieces, size)
             self._leave()
@@ -260,7 +262,7 @@ class Pipeline:
     def begin_stream(self, exchange: Exchange, plan: RequestPlan, pieces: Pieces, size: int) -> None:
         """The beginning of a response that is next; the rest comes through `stream`, then `end_stream`."""
         head = response_head(size, exchange.client_correlation_id, plan.flexible_response)
-        self._observe(plan, exchange, size + len(head))
+        exchange.meter.observe(monotonic() - exchange.started, exchange.request_bytes, size + len(head))
         pieces = (head, *pieces)
         self.client.write(pieces, sum(map(len, pieces)))
 
@@ -269,9 +271,6 @@ class Pipeline:
 
     def end_stream(self) -> None:
         self._leave()
-
-    def _observe(self, plan: RequestPlan, exchange: Exchange, size: int) -> None:
-        self.zone().meter(plan.key).observe(monotonic() - exchange.started, exchange.request_bytes, size)
 
     def _leave(self) -> None:
         """The head of the queue has left; so do those behind it that are ready."""
@@ -283,7 +282,7 @@ class Pipeline:
             self.client.write(pieces, sum(map(len, pieces)))
         if self.client.reader.held and len(queue) < MAX_IN_FLIGHT:
             self.release(Hold.IN_FLIGHT)
-        if not queue:
+        if self.draining and not queue:
             self.client.drained()
 
 
@@ -296,8 +295,10 @@ class TypedExchange(Exchange):
 
     __slots__ = ("_exclusive", "_missing", "_pipeline", "_responses", "_then", "_turn", "plan")
 
-    def __init__(self, pipeline: Pipeline, plan: RequestPlan, client_correlation_id: int, request_bytes: int) -> None:
-        super().__init__(client_correlation_id, request_bytes, monotonic())
+    def __init__(
+        self, pipeline: Pipeline, plan: RequestPlan, client_correlation_id: int, request_bytes: int, meter: ApiMeter
+    ) -> None:
+        super().__init__(client_correlation_id, request_bytes, meter)
         self.plan = plan
         self._pipeline = pipeline
         self._then: Callable[[list[Message]], Outcome] | None = None

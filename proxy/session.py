@@ -51,6 +51,17 @@ FAILED_AUTHENTICATION_DELAY_SECONDS: Final = 0.1
 _TLS_HANDSHAKE: Final = b"\x16\x03"
 
 
+_FAILURES: Final = (
+    (NotAuthenticatedError, CloseReason.NOT_AUTHENTICATED),
+    (UnsupportedApiError, CloseReason.UNSUPPORTED_API),
+    (ClientProtocolError, CloseReason.BAD_REQUEST),
+    (EncodeError, CloseReason.BAD_REQUEST),
+    (BrokerProtocolError, CloseReason.BROKER_PROTOCOL_ERROR),
+    (ProtocolError, CloseReason.BAD_FRAME),
+)
+"""The first that fits says why the connection ends."""
+
+
 @dataclass(slots=True)
 class Services:
     """What all connections of a gateway share."""
@@ -137,8 +148,14 @@ class ClientSession(asyncio.Protocol):
             self.close(CloseReason.TLS_ON_PLAINTEXT_PORT, "a TLS client on a plaintext port")
             return
         self._received_bytes += len(data)
-        self.run(lambda: self.reader.feed(data))
-        self._note_partial(len(data))
+        try:
+            self.reader.feed(data)
+        except Exception as error:  # noqa: BLE001 - whatever a client provokes ends with its connection
+            self._fail(error)
+        if self.reader.partial:
+            self._note_partial(len(data))
+        else:
+            self._partial_since = 0.0
         if self._state is SessionState.DRAINING:
             self._stop_reading_after_stream()
 
@@ -146,24 +163,19 @@ class ClientSession(asyncio.Protocol):
         """Do what a client's bytes ask for; whatever goes wrong ends this connection and nothing else."""
         try:
             work()
-        except NotAuthenticatedError as error:
-            self.close(CloseReason.NOT_AUTHENTICATED, str(error))
-        except UnsupportedApiError as error:
-            self.close(CloseReason.UNSUPPORTED_API, str(error))
-        except (ClientProtocolError, EncodeError) as error:
-            self.close(CloseReason.BAD_REQUEST, str(error))
-        except BrokerProtocolError as error:
-            self.close(CloseReason.BROKER_PROTOCOL_ERROR, str(error))
-        except ProtocolError as error:
-            self.close(CloseReason.BAD_FRAME, str(error))
-        except Exception:  # noqa: BLE001 - whatever a client provokes ends with its connection
-            _log.exception("a request failed", extra={"event": "internal_error", "zone": self.zone_name})
-            self.close(CloseReason.INTERNAL_ERROR)
+        except Exception as error:  # noqa: BLE001 - whatever a client provokes ends with its connection
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        reason = next((reason for kind, reason in _FAILURES if isinstance(error, kind)), CloseReason.INTERNAL_ERROR)
+        if reason is CloseReason.INTERNAL_ERROR:
+            _log.error("a request failed", exc_info=error, extra={"event": "internal_error", "zone": self.zone_name})
+            self.close(reason)
+        else:
+            self.close(reason, str(error))
 
     def _note_partial(self, size: int) -> None:
-        if not self.reader.partial:
-            self._partial_since = 0.0
-        elif self._partial_since:
+        if self._partial_since:
             self._partial_bytes += size
         else:
             self._partial_since, self._partial_bytes = self._last_received, size
@@ -188,7 +200,8 @@ class ClientSession(asyncio.Protocol):
 
     def _on_frame(self, data: bytes, start: int, end: int) -> None:
         self._partial_since = 0.0
-        self._give_budget()
+        if self._budget_taken:
+            self._give_budget()
         if self._pipeline is not None:
             self._pipeline.on_request(data, start, end)
         elif self._state is not SessionState.CLOSED:
@@ -301,8 +314,7 @@ class ClientSession(asyncio.Protocol):
             self.run(self.reader.release)
 
     def drained(self) -> None:
-        if self._state is SessionState.DRAINING:
-            self.close(CloseReason.SHUTDOWN)
+        self.close(CloseReason.SHUTDOWN)
 
     # ending
 
@@ -312,6 +324,7 @@ class ClientSession(asyncio.Protocol):
             self.close(CloseReason.SHUTDOWN)
             return
         self._state = SessionState.DRAINING
+        self._pipeline.draining = True
         self.reader.held = True
         self._stop_reading_after_stream()
 

@@ -1,7 +1,6 @@
 """What Produce and Fetch share on the byte path: the names of a broker's response are spliced back, or, when something
 about it is unusual, it is decoded and renamed. Both give the same bytes where both can."""
 
-from time import monotonic
 from typing import ClassVar, Final
 
 from protocol.codec import decode, encode
@@ -40,7 +39,7 @@ class SplicedExchange(Exchange):
         kind: int,
         routes: dict[bytes, Route],
     ) -> None:
-        super().__init__(PEEK.unpack_from(data, start)[3], request_bytes, monotonic())
+        super().__init__(PEEK.unpack_from(data, start)[3], request_bytes, connection.zone().meter(plan.key))
         self.connection = connection
         self.plan = plan
         self.kind = kind

@@ -69,7 +69,6 @@ def test_any_cut_gives_the_same_frames(frames: list[bytes], cuts: list[int], str
         owner.reader.feed(chunk)
     assert owner.frames == frames
     assert not owner.reader.partial
-    assert not owner.reader.partial
     assert all(size > STREAM_MIN_BYTES for size in owner.assembled)
     assert not (owner.assembled and owner.streamed)
 
