@@ -5,7 +5,7 @@ connection, as a broker does. `docs/DESIGN.md` tells how to add an API.
 """
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from proxy.apis import (
@@ -83,7 +83,13 @@ def all_plans() -> dict[int, RequestPlan]:
 
 
 def plans_for(broker: Mapping[int, tuple[int, int]]) -> dict[int, RequestPlan]:
-    """The plans that a broker with these version ranges can serve."""
+    """The plans that a broker with these version ranges can serve; brokers that are alike share them."""
+    return _plans_within(frozenset(broker.items()))
+
+
+@lru_cache(maxsize=32)
+def _plans_within(ranges: frozenset[tuple[int, tuple[int, int]]]) -> dict[int, RequestPlan]:
+    broker = dict(ranges)
     return {
         number: plan
         for number, plan in all_plans().items()
