@@ -46,6 +46,7 @@ class Cluster:
         self._budget = budget
         self._metrics = metrics
         self._connection: BrokerConnection | None = None
+        self._opening = asyncio.Lock()
         self._wake = asyncio.Event()
 
     def candidates(self, broker_id: int | None) -> list[Address]:
@@ -115,6 +116,8 @@ class Cluster:
     async def _take(self, metadata: Any) -> None:
         self.cluster_id = metadata.cluster_id or ""
         brokers = {broker.node_id: (broker.host, broker.port) for broker in metadata.brokers}
+        # a broker that was away may come back upgraded: it is asked anew
+        self.versions = {broker_id: known for broker_id, known in self.versions.items() if broker_id in brokers}
         for broker_id in brokers.keys() - self.versions.keys():
             await self._learn_versions(broker_id, brokers[broker_id])
         self.brokers = brokers
@@ -140,13 +143,15 @@ class Cluster:
         return found
 
     async def _ask_metadata(self, topics: Sequence[str]) -> Any:
-        if self._connection is None or self._connection.closed:
-            self._connection = await self._open_any()
+        async with self._opening:
+            if self._connection is None or self._connection.closed:
+                self._connection = await self._open_any()
+            connection = self._connection
         struct = request_struct(METADATA_KEY, METADATA_VERSION)
         entry = struct.nested("topics")
         named = tuple(entry.new(name=topic) for topic in topics)
         request = struct.new(topics=named, allow_auto_topic_creation=False)
-        return await self._connection.request(METADATA_KEY, METADATA_VERSION, request)
+        return await connection.request(METADATA_KEY, METADATA_VERSION, request)
 
     async def _open_any(self) -> BrokerConnection:
         addresses = [*self.candidates(None), *self._config.bootstrap_servers]

@@ -7,8 +7,9 @@ dialogue test needs neither.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Protocol
+from typing import Protocol
 
+from protocol.error_codes import ErrorCode
 from protocol.framing import Sink
 from protocol.schema import API_NAMES, Message, Struct
 from proxy.close import CloseReason
@@ -48,7 +49,7 @@ class Call:
     endpoints: Endpoints
     brokers: Brokers
 
-    def refuse(self, error: Any, count: int = 1) -> None:
+    def refuse(self, error: ErrorCode, count: int = 1) -> None:
         """Count refused entries; the answer itself is the handler's."""
         self.zone.metrics.refusals[(self.zone.name, API_NAMES[self.api_key], error.name.lower())] += count
 

@@ -186,11 +186,13 @@ class Pipeline:
             raise ClientProtocolError(str(error)) from None
         zone = self.zone()
         call = Call(plan.key, plan.version, request, plan.response, zone, self.endpoints, self.brokers)
-        exchange = TypedExchange(self, plan, PEEK.unpack_from(data, start)[3], end - start, zone.meter(plan.key))
+        meter = zone.meter(plan.key)
+        exchange = TypedExchange(self, plan, PEEK.unpack_from(data, start)[3], end - start, meter)
         outcome = handler(call)
         if isinstance(outcome, Send):
             for broker_request in outcome.requests:
                 self.send_typed(broker_request, None)
+            meter.observe(0.0, end - start, 0)
             if outcome.close is not None:
                 self.client.close(outcome.close)
             return

@@ -48,6 +48,9 @@ PARTIAL_FRAME_BYTES_PER_SECOND: Final = 10_000
 FAILED_AUTHENTICATION_DELAY_SECONDS: Final = 0.1
 """Kafka's own `connection.failed.authentication.delay.ms`: answer and close come late, to slow guessing down."""
 
+CLOSE_SECONDS: Final = 10.0
+"""What was written before a close may take this long to leave; then a peer that doesn't read is cut off."""
+
 _TLS_HANDSHAKE: Final = b"\x16\x03"
 
 
@@ -124,7 +127,7 @@ class ClientSession(asyncio.Protocol):
         self._peer = ""
         self._reason: CloseReason | None = None
         self._detail = ""
-        self._opened = self._last_received = monotonic()
+        self._opened = self._last_active = self._closed = monotonic()
         self._partial_since = 0.0
         self._partial_bytes = 0
         self._budget_taken = 0
@@ -143,7 +146,7 @@ class ClientSession(asyncio.Protocol):
         self._services.metrics.connections_opened += 1
 
     def data_received(self, data: bytes) -> None:
-        self._last_received = monotonic()
+        self._last_active = monotonic()
         if not self._received_bytes and data.startswith(_TLS_HANDSHAKE):
             self.close(CloseReason.TLS_ON_PLAINTEXT_PORT, "a TLS client on a plaintext port")
             return
@@ -178,7 +181,7 @@ class ClientSession(asyncio.Protocol):
         if self._partial_since:
             self._partial_bytes += size
         else:
-            self._partial_since, self._partial_bytes = self._last_received, size
+            self._partial_since, self._partial_bytes = self._last_active, size
 
     def pause_writing(self) -> None:
         if self._broker is not None:
@@ -189,6 +192,7 @@ class ClientSession(asyncio.Protocol):
         if self._broker is not None:
             self._broker.gate.release(Hold.CLIENT_FULL)
         self.gate.release(Hold.CLIENT_FULL)
+        self._last_active = monotonic()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._reason is None:
@@ -277,6 +281,9 @@ class ClientSession(asyncio.Protocol):
             broker.abort()
             self.close(CloseReason.ZONE_CHANGED)
             return
+        if broker.closed:
+            self.close(CloseReason.BROKER_CLOSED, "right after it was opened")
+            return
         cluster = self._services.cluster
         broker_id = cluster.broker_at(address)
         if broker_id is not None:
@@ -338,6 +345,7 @@ class ClientSession(asyncio.Protocol):
         if self._state is SessionState.CLOSED:
             return
         self._state = SessionState.CLOSED
+        self._closed = monotonic()
         self._reason, self._detail = reason, detail
         self._hold(Hold.CLOSING)
         if self._broker is not None:
@@ -350,6 +358,9 @@ class ClientSession(asyncio.Protocol):
     def abort(self) -> None:
         """End both connections now, whatever is still to be written."""
         self.close(CloseReason.SHUTDOWN)
+        self._cut_off()
+
+    def _cut_off(self) -> None:
         for side in (self._transport, self._broker):
             if side is not None:
                 side.abort()
@@ -357,15 +368,23 @@ class ClientSession(asyncio.Protocol):
     def check_deadlines(self, now: float) -> None:
         """Called every second."""
         if self._state is SessionState.CLOSED:
+            if now - self._closed > CLOSE_SECONDS:
+                self._cut_off()
             return
         if self._authentication.identity is None and now - self._opened > AUTHENTICATION_SECONDS:
             self.close(CloseReason.AUTHENTICATION_DEADLINE, f"not signed in after {AUTHENTICATION_SECONDS:g} s")
+        elif now - self._last_active > IDLE_SECONDS and self._is_idle():
+            self.close(CloseReason.IDLE, f"nothing received or taken for {IDLE_SECONDS:g} s")
         elif self.gate.closed:
             self._partial_since = now if self._partial_since else 0.0
         elif self._partial_since and now - self._partial_since > self._partial_allowance():
             self.close(CloseReason.PARTIAL_FRAME_DEADLINE, f"{self._partial_bytes} bytes of a frame, then too slow")
-        elif now - self._last_received > IDLE_SECONDS and not (self._pipeline and self._pipeline.in_flight):
-            self.close(CloseReason.IDLE, f"nothing received for {IDLE_SECONDS:g} s")
+
+    def _is_idle(self) -> bool:
+        """Nothing is due to the client, or it doesn't take what is."""
+        if self.gate.holds(Hold.CLIENT_FULL):
+            return True
+        return not self.gate.closed and not (self._pipeline and self._pipeline.in_flight)
 
     def _partial_allowance(self) -> float:
         return PARTIAL_FRAME_SECONDS + self._partial_bytes / PARTIAL_FRAME_BYTES_PER_SECOND

@@ -188,7 +188,9 @@ class ZoneRegistry:
         shrunken = {
             name for name, state in before.items() if name not in states or states[name].rules.shrank_from(state.rules)
         }
-        revoked = {c.id for several in self._credentials.values() for c in several} - {c.id for c in credentials}
+        known_credentials = {credential for several in self._credentials.values() for credential in several}
+        # one that was edited in place is another one, so that a new hash under an old id ends the old sessions
+        revoked = {credential.id for credential in known_credentials - set(credentials)}
         self.zones = states
         self._accounts = {zone.service_account: zone.name for zone in zones}
         grouped: dict[str, tuple[Credential, ...]] = {}

@@ -146,6 +146,11 @@ class FetchExchange(SplicedExchange):
     def mend(self, partition: Message, route: Route) -> None:
         _mend(route, partition)
 
+    def rename(self, response: Message) -> None:
+        super().rename(response)
+        if "session_id" in response.struct.names:
+            response.session_id = 0
+
     def client_spelling(self, topic: TopicSpan) -> bytes:
         self._count(topic.key, topic.record_bytes)
         return super().client_spelling(topic)

@@ -1,7 +1,8 @@
 """What Produce and Fetch share on the byte path: the names of a broker's response are spliced back, or, when something
 about it is unusual, it is decoded and renamed. Both give the same bytes where both can."""
 
-from typing import ClassVar, Final
+from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from protocol.codec import decode, encode
 from protocol.errors import BrokerProtocolError, DecodeError
@@ -14,15 +15,13 @@ from proxy.apis.topics import Shape, rewrite_leaders
 from proxy.exchange import Exchange
 from proxy.zones import BY_ID, COMPACT, PLAIN, Route
 
-SESSIONLESS: Final = 0
-
 
 def spelling(version: int, first_flexible: int, first_with_ids: int) -> int:
     """How a version names topics."""
     return BY_ID if version >= first_with_ids else COMPACT if version >= first_flexible else PLAIN
 
 
-class SplicedExchange(Exchange):
+class SplicedExchange(Exchange, ABC):
     """A request whose names were spliced. `routes` has the topics of the request by the broker's name or id."""
 
     __slots__ = ("connection", "kind", "plan", "routes")
@@ -45,13 +44,13 @@ class SplicedExchange(Exchange):
         self.kind = kind
         self.routes = routes
 
+    @abstractmethod
     def parse(self, data: bytes, pos: int, end: int) -> list[TopicSpan] | None:
         """The topics of a response in which nothing is unusual."""
-        raise NotImplementedError
 
+    @abstractmethod
     def mend(self, partition: Message, route: Route) -> None:
         """Make a decoded partition fit for the client."""
-        raise NotImplementedError
 
     def client_spelling(self, topic: TopicSpan) -> bytes:
         """What stands in the client's response for a topic of the broker's."""
@@ -96,6 +95,4 @@ class SplicedExchange(Exchange):
                     self.connection.zone().note_broker_error(self.plan.key, partition.error_code)
                 self.mend(partition, route)
                 partitions.append(partition)
-        if "session_id" in response.struct.names:
-            response.session_id = SESSIONLESS
         rewrite_leaders(self.connection.endpoints, response, partitions)
