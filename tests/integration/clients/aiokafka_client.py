@@ -9,7 +9,15 @@ import aiokafka
 import aiokafka.admin
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from tests.integration.clients.base import CLIENT_SECONDS, NotAuthenticated, Partition, Record, Refused, missing
+from tests.integration.clients.base import (
+    CLIENT_SECONDS,
+    NotAuthenticated,
+    Partition,
+    Record,
+    Refused,
+    missing,
+    python_settings,
+)
 from tests.integration.world import Account, new_group
 
 T = TypeVar("T")
@@ -20,14 +28,7 @@ class Aiokafka:
     idempotent = True
 
     def __init__(self, account: Account) -> None:
-        self.config: dict[str, Any] = {
-            "bootstrap_servers": account.bootstrap,
-            "security_protocol": "SASL_PLAINTEXT",
-            "sasl_mechanism": "PLAIN",
-            "sasl_plain_username": account.user,
-            "sasl_plain_password": account.password,
-            "client_id": "aiokafka-client",
-        }
+        self.config = python_settings(account, "aiokafka-client")
 
     def topics(self) -> dict[str, int]:
         return run(self._topics())

@@ -6,7 +6,7 @@ as Refused with Kafka's error code, whatever the library calls it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from tests.integration.world import Account
 
@@ -37,6 +37,18 @@ class Refused(Exception):
 
 class NotAuthenticated(Exception):
     """User name or password were not accepted."""
+
+
+def python_settings(account: Account, client_id: str) -> dict[str, Any]:
+    """How a partner signs in with the libraries that spell settings as Python arguments."""
+    return {
+        "bootstrap_servers": account.bootstrap,
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "PLAIN",
+        "sasl_plain_username": account.user,
+        "sasl_plain_password": account.password,
+        "client_id": client_id,
+    }
 
 
 class Client(Protocol):

@@ -7,7 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from tests.integration.clients.base import CLIENT_SECONDS, NotAuthenticated, Partition, Record, Refused, missing
+from tests.integration.clients.base import (
+    CLIENT_SECONDS,
+    NotAuthenticated,
+    Partition,
+    Record,
+    Refused,
+    missing,
+    python_settings,
+)
 from tests.integration.world import Account, new_group
 
 with warnings.catch_warnings():
@@ -30,15 +38,7 @@ class KafkaPython:
     idempotent = True
 
     def __init__(self, account: Account) -> None:
-        self.config: dict[str, Any] = {
-            "bootstrap_servers": account.bootstrap,
-            "security_protocol": "SASL_PLAINTEXT",
-            "sasl_mechanism": "PLAIN",
-            "sasl_plain_username": account.user,
-            "sasl_plain_password": account.password,
-            "client_id": "kafka-python-client",
-            "bootstrap_timeout_ms": 5000,
-        }
+        self.config = {**python_settings(account, "kafka-python-client"), "bootstrap_timeout_ms": 5000}
 
     def topics(self) -> dict[str, int]:
         with _shared_errors():

@@ -111,6 +111,7 @@ class Playbook:
         self.metrics = GatewayMetrics()
         self.broker_versions = broker_versions or dict(BROKER_VERSIONS)
         self.broker_answers_connects = True
+        self.broker_goes_at_once = False
         self.ended: dict[str, dict[str, Any]] = {}
         self.internal_errors: list[str] = []
         self.registry = ZoneRegistry(self.metrics)
@@ -187,6 +188,8 @@ class Playbook:
         connection.versions = self.broker_versions
         transport = self._broker_sides[gate] = FakeTransport(self.loop, address)
         transport.attach(connection)
+        if self.broker_goes_at_once:
+            transport.hang_up()
         return connection
 
     def broker_side(self, session: ClientSession) -> FakeTransport:

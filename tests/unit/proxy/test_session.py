@@ -5,17 +5,21 @@ from time import monotonic
 
 import pytest
 
+from policies.credentials import Credential, hash_password
 from policies.zone import Permission
 from protocol.headers import frame
 from protocol.sasl import build_plain
 from protocol.schema import request_struct
 from proxy.close import CloseReason
+from proxy.metrics import GatewayMetrics
 from proxy.pipeline import MAX_IN_FLIGHT
 from proxy.session import (
     AUTHENTICATION_SECONDS,
+    CLOSE_SECONDS,
     IDLE_SECONDS,
     PARTIAL_FRAME_SECONDS,
 )
+from proxy.zones import ZoneRegistry
 from tests.unit.proxy.playbook import PASSWORD, ZONE, Dialogue, Playbook
 
 HEARTBEAT, METADATA, INIT_PRODUCER_ID, DESCRIBE_CLUSTER = 12, 3, 22, 60
@@ -247,7 +251,54 @@ def test_an_idle_connection_ends_unless_an_answer_is_due() -> None:
         assert waiting.ended == ""
 
 
+def test_a_client_that_takes_nothing_is_idle_even_if_an_answer_is_due() -> None:
+    with Playbook() as playbook:
+        dialogue = playbook.signed_in()
+        heartbeat(dialogue)
+        dialogue.session.pause_writing()
+        dialogue.session.check_deadlines(monotonic() + IDLE_SECONDS - 1)
+        assert dialogue.ended == ""
+        dialogue.session.check_deadlines(monotonic() + IDLE_SECONDS + 1)
+        dialogue.expect_end(CloseReason.IDLE)
+
+
+def test_a_closed_connection_whose_client_takes_nothing_is_cut_off() -> None:
+    with Playbook() as playbook:
+        dialogue = playbook.signed_in()
+        dialogue.client.takes_nothing = True
+        dialogue.session.close(CloseReason.ZONE_CHANGED)
+        dialogue.session.check_deadlines(monotonic() + CLOSE_SECONDS - 1)
+        playbook.loop.run_due()
+        assert dialogue.ended == ""
+        dialogue.session.check_deadlines(monotonic() + CLOSE_SECONDS + 1)
+        playbook.loop.run_due()
+        dialogue.expect_end(CloseReason.ZONE_CHANGED)
+
+
+def test_a_broker_that_is_gone_as_soon_as_it_is_there() -> None:
+    with Playbook() as playbook:
+        playbook.broker_goes_at_once = True
+        dialogue = playbook.connects()
+        dialogue.client_sends(17, 1, mechanism="PLAIN")
+        dialogue.client_receives()
+        dialogue.client.receive(dialogue.request(36, 1, auth_bytes=GOOD_TOKEN)[1])
+        playbook.loop.run_due()
+        dialogue.expect_end(CloseReason.BROKER_CLOSED)
+
+
 # changes and the end
+
+
+def test_a_credential_that_was_edited_is_another_one() -> None:
+    registry = ZoneRegistry(GatewayMetrics())
+    first = Credential("c1", ZONE.name, "2030-01-01T00:00:00Z", hash_password("one"))
+    other = Credential("c2", ZONE.name, "2030-01-01T00:00:00Z", hash_password("other"))
+    registry.apply([ZONE], [first, other])
+    edited = replace(first, password_hash=hash_password("two"))
+    assert registry.apply([ZONE], [edited, other]).revoked_credentials == {"c1"}
+    assert registry.apply([ZONE], [edited]).revoked_credentials == {"c2"}
+    assert registry.authenticate(ZONE.service_account, "one") is None
+    assert registry.authenticate(ZONE.service_account, "two") is not None
 
 
 def test_a_zone_that_gains_an_alias_serves_it_on_the_same_connection() -> None:

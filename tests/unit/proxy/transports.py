@@ -48,6 +48,8 @@ class FakeTransport(asyncio.Transport):
         self.sent = bytearray()
         self.paused = False
         self.closed = False
+        self.takes_nothing = False
+        """The peer reads nothing, so that what was written never leaves, and only `abort` ends the connection."""
         self._loop = loop
         self._incoming: deque[bytes] = deque()
         self._protocol: asyncio.Protocol | None = None
@@ -99,11 +101,13 @@ class FakeTransport(asyncio.Transport):
         return self.closed
 
     def close(self) -> None:
-        if not self.closed:
+        if self.takes_nothing:
+            self.closed = True
+        elif not self.closed:
             self.hang_up()
 
     def abort(self) -> None:
-        self.close()
+        self.hang_up()
 
     def _lose(self) -> None:
         if not self._lost:
