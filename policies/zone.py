@@ -80,6 +80,11 @@ class ZoneRules:
         """True where two aliases of the zone meet on one backing topic."""
         return len(self._by_topic.get(topic, ())) > 1
 
+    def primary(self, topic: str) -> Alias | None:
+        """The alias that stands for a backing topic where only the topic is named: the writable one, else the first."""
+        aliases = self._by_topic.get(topic, ())
+        return next((alias for alias in aliases if alias.writable), aliases[0] if aliases else None)
+
     def qualify(self, name: str) -> str:
         """A client's group, transactional or client id, as the broker sees it."""
         return self.prefix + name

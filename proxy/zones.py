@@ -18,6 +18,7 @@ from protocol.error_codes import ErrorCode
 from protocol.schema import API_NAMES, ZERO_ID
 from proxy.flow import Turnstile
 from proxy.metrics import AliasMeter, ApiMeter, GatewayMetrics
+from proxy.subscriptions import Subscriptions
 
 PLAIN: Final = 0
 COMPACT: Final = 1
@@ -74,6 +75,7 @@ class ZoneState:
         self.cluster_id = virtual_cluster_id(id_key, rules.name)
         self.commits = Turnstile()
         """Group by group: a commit that is merged into what is stored must not overtake another."""
+        self.subscriptions = Subscriptions()
         self._id_key = id_key
         self._warned = float("-inf")
         self._meters: dict[int, ApiMeter] = {}
@@ -116,6 +118,7 @@ class ZoneState:
     def inherit(self, before: "ZoneState") -> None:
         """Keep what is known and under way when the zone's definition is replaced."""
         self.commits = before.commits
+        self.subscriptions = before.subscriptions
         for route in before.routes_by_name.values():
             self.learn(route.alias.topic, route.broker[BY_ID])
 

@@ -1,0 +1,48 @@
+"""What the members of consumer groups have subscribed to, under the names that they used.
+
+Needed where a broker names only backing topics and several aliases may be meant (an assignment made by the
+coordinator), and where the broker was told less than the client said (a regular expression, which is evaluated here).
+It is a memory of this process and bounded: whoever needs an entry that is gone makes the client say it again.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+MAX_MEMBERS: Final = 50_000
+"""Per zone; the least recently used are forgotten first. An entry is a few hundred bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One member's subscription."""
+
+    names: tuple[str, ...] = ()
+    """The aliases that it named, sorted."""
+    regex: str = ""
+    """Its regular expression (KIP-848), empty for none."""
+
+
+class Subscriptions:
+    """(group, member) -> subscription, under the client's own group ids."""
+
+    __slots__ = ("_members",)
+
+    def __init__(self) -> None:
+        self._members: OrderedDict[tuple[str, str], Subscription] = OrderedDict()
+
+    def find(self, group: str, member: str) -> Subscription | None:
+        """What the member has subscribed to, None when it isn't known (any more)."""
+        found = self._members.get((group, member))
+        if found is not None:
+            self._members.move_to_end((group, member))
+        return found
+
+    def remember(self, group: str, member: str, subscription: Subscription) -> None:
+        self._members[group, member] = subscription
+        self._members.move_to_end((group, member))
+        if len(self._members) > MAX_MEMBERS:
+            self._members.popitem(last=False)
+
+    def forget(self, group: str, member: str) -> None:
+        self._members.pop((group, member), None)
