@@ -10,7 +10,7 @@ second alias later.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,6 +54,19 @@ def fold(stored: Position, commits: Mapping[str, Position], aliases: tuple[str, 
         return _join(commits)
     bare = Position(stored.offset, stored.leader_epoch)
     return _join(dict.fromkeys(aliases, stored) | dict(commits)) or _join(dict.fromkeys(aliases, bare) | dict(commits))
+
+
+def without(stored: Position, removed: Set[str], aliases: tuple[str, ...]) -> Position:
+    """What remains of `stored` when some aliases' positions are deleted; NONE when nothing remains."""
+    if stored.offset < 0:
+        return NONE
+    positions = _parse(stored.metadata)
+    known = dict.fromkeys(aliases, stored) if positions is None else positions
+    rest = {alias: position for alias, position in known.items() if alias in aliases and alias not in removed}
+    if not rest:
+        return NONE
+    bare = Position(stored.offset, stored.leader_epoch)
+    return _join(rest) or _join(dict.fromkeys(rest, bare)) or NONE
 
 
 def _join(merged: Mapping[str, Position]) -> Position | None:

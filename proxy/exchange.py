@@ -100,7 +100,15 @@ class InTurn:
     begin: Callable[[], "Outcome"]
 
 
-Outcome = Answer | Forward | Send | InTurn
+@dataclass(slots=True)
+class Later:
+    """Go on with `begin` after a pause, in which others have their turn; later requests of the client wait."""
+
+    seconds: float
+    begin: Callable[[], "Outcome"]
+
+
+Outcome = Answer | Forward | Send | InTurn | Later
 
 
 class Exchange:

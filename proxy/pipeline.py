@@ -5,6 +5,7 @@ everything before it has left. A request is taken by its API's byte path where t
 ordinary one; else it is decoded and given to the API's handler.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
@@ -28,6 +29,7 @@ from proxy.exchange import (
     Exchange,
     Forward,
     InTurn,
+    Later,
     Outcome,
     Pieces,
     Send,
@@ -317,6 +319,9 @@ class TypedExchange(Exchange):
             if outcome.exclusive:
                 self._hold()
             self._forward(outcome)
+        elif isinstance(outcome, Later):
+            self._hold()
+            self._pause(outcome)
         else:
             assert isinstance(outcome, InTurn)
             self._hold()
@@ -339,6 +344,15 @@ class TypedExchange(Exchange):
 
         self._turn = (outcome, begin)
         outcome.turnstile.enter(outcome.key, begin)
+
+    def _pause(self, outcome: Later) -> None:
+        self.leave_turn()
+
+        def go_on() -> None:
+            if not self._pipeline.broker.closed:
+                self._pipeline.client.run(lambda: self.go_on(outcome.begin()))
+
+        asyncio.get_running_loop().call_later(outcome.seconds, go_on)
 
     def leave_turn(self) -> None:
         if self._turn is not None:

@@ -18,6 +18,8 @@ from protocol.error_codes import ErrorCode
 from protocol.schema import API_NAMES, ZERO_ID
 from proxy.flow import Turnstile
 from proxy.metrics import AliasMeter, ApiMeter, GatewayMetrics
+from proxy.ownership import SoleOwners
+from proxy.pending_commits import PendingCommits
 from proxy.subscriptions import Subscriptions
 
 PLAIN: Final = 0
@@ -76,6 +78,8 @@ class ZoneState:
         self.commits = Turnstile()
         """Group by group: a commit that is merged into what is stored must not overtake another."""
         self.subscriptions = Subscriptions()
+        self.owners = SoleOwners()
+        self.pending_commits = PendingCommits()
         self._id_key = id_key
         self._warned = float("-inf")
         self._meters: dict[int, ApiMeter] = {}
@@ -119,6 +123,8 @@ class ZoneState:
         """Keep what is known and under way when the zone's definition is replaced."""
         self.commits = before.commits
         self.subscriptions = before.subscriptions
+        self.owners = before.owners
+        self.pending_commits = before.pending_commits
         for route in before.routes_by_name.values():
             self.learn(route.alias.topic, route.broker[BY_ID])
 

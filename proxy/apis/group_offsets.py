@@ -1,9 +1,8 @@
-"""OffsetCommit (8) and OffsetFetch (9): a position per alias, also where two aliases share a backing topic.
+"""OffsetFetch (9) and OffsetDelete (47): a position per alias, also where two aliases share a backing topic.
 
-OffsetCommit 2-10 (6 leader epoch, 8+ flexible, 10 topic ids); OffsetFetch 1-10 (2+ null = all topics, 8+ several
-groups, 10 topic ids). The broker keeps one position per group and backing partition. Where the zone has several aliases
-of a topic, `policies.positions` keeps theirs in the commit's metadata: a commit first fetches what is stored and is
-merged into it, one group at a time; a fetch unfolds. All other commits and fetches take no extra step.
+OffsetFetch 1-10 (2+ null = all topics, 8+ several groups, 10 topic ids); OffsetDelete 0. Where a backing topic has
+several aliases, a fetch unfolds what `proxy.apis.merged_commit` has stored, and deleting one alias's position leaves
+the others': it is a commit of these.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,187 +12,23 @@ from policies import positions
 from policies.positions import Position
 from policies.zone import Alias
 from protocol.error_codes import ErrorCode
-from protocol.errors import BrokerProtocolError
 from protocol.schema import Message, Struct, request_struct
-from proxy.apis.topics import Asked, Shape, Split, name_or_id
+from proxy.apis import stored_positions
+from proxy.apis.stored_positions import position_of
+from proxy.apis.topics import Asked, Partition, Shape, Split, name_or_id
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, InTurn, Outcome
 
-COMMIT_KEY: Final = 8
 FETCH_KEY: Final = 9
 FIRST_WITH_GROUPS: Final = 8
-COMMIT: Final = Shape()
 FETCH: Final = Shape(
     request_partitions="partition_indexes",
     refused=(("committed_offset", -1), ("committed_leader_epoch", -1), ("metadata", "")),
 )
-STORED_VERSION: Final = 8
-"""In which stored positions are fetched for a merge: several topics by name, with leader epochs."""
-
-Stored = dict[tuple[str, int], Position]
-
-
-def commit(call: Call) -> Outcome:
-    split = Split(call, COMMIT, call.request.topics)
-    if not call.request.group_id:
-        return _refuse_commit(call, split, ErrorCode.INVALID_GROUP_ID)
-    if not split.layers:
-        return _finish_commit(call, split, [], {})
-    shared = [(asked, alias) for asked, alias in _granted(split) if _must_merge(call, asked, alias)]
-    if not shared:
-        request = _commit_request(call, split, split.topics_of(0))
-        return Forward((request,), lambda responses: _finish_commit(call, split, responses, {}))
-    return InTurn(call.zone.commits, call.request.group_id, lambda: _fetch_stored(call, split, shared))
-
-
-def _granted(split: Split) -> Iterable[tuple[Asked, Alias]]:
-    return ((asked, asked.alias) for asked in split.asked if asked.alias is not None and not asked.error)
-
-
-def _must_merge(call: Call, asked: Asked, alias: Alias) -> bool:
-    """Where aliases share a topic; and where a client's own metadata looks like ours, so that it comes back intact."""
-    return call.zone.rules.is_shared(alias.topic) or any(_looks_merged(partition) for partition in asked.partitions)
-
-
-def _looks_merged(partition: Message) -> bool:
-    return (partition.committed_metadata or "").startswith(positions.MARK)
-
-
-def _refuse_commit(call: Call, split: Split, error: ErrorCode) -> Outcome:
-    for asked in split.asked:
-        asked.error = error
-    call.refuse(error)
-    return _finish_commit(call, split, [], {})
-
-
-def _commit_request(call: Call, split: Split, topics: tuple[Message, ...]) -> BrokerRequest:
-    message = call.request.copy()
-    message.group_id = call.zone.rules.qualify(call.request.group_id)
-    message.topics = topics
-    return BrokerRequest(COMMIT_KEY, call.version, message)
-
-
-def _fetch_stored(call: Call, split: Split, shared: Sequence[tuple[Asked, Alias]]) -> Outcome:
-    """Ask for what the group has stored on the partitions of shared backing topics."""
-    struct = request_struct(FETCH_KEY, STORED_VERSION)
-    group = struct.nested("groups")
-    wanted: dict[str, dict[int, None]] = {}
-    for asked, alias in shared:
-        wanted.setdefault(alias.topic, {}).update(dict.fromkeys(p.partition_index for p in asked.partitions))
-    topics = tuple(
-        group.nested("topics").new(name=topic, partition_indexes=tuple(indexes)) for topic, indexes in wanted.items()
-    )
-    group_id = call.zone.rules.qualify(call.request.group_id)
-    message = struct.new(groups=(group.new(group_id=group_id, topics=topics),))
-    request = BrokerRequest(FETCH_KEY, STORED_VERSION, message)
-    return Forward((request,), lambda responses: _merge_commit(call, split, responses[0]), exclusive=True)
-
-
-def _merge_commit(call: Call, split: Split, response: Message) -> Outcome:
-    if not response.groups:
-        raise BrokerProtocolError("the positions of one group were asked for, and the answer has none")
-    group = response.groups[0]
-    if group.error_code:
-        return _fail_commit(call, split, group.error_code)
-    stored: Stored = {}
-    for topic in group.topics:
-        for partition in topic.partitions:
-            if partition.error_code:
-                return _fail_commit(call, split, partition.error_code)
-            stored[topic.name, partition.partition_index] = _position(partition)
-    topics, refused = _fold(call, split, stored)
-    if not topics:
-        return _finish_commit(call, split, [], refused)
-    request = _commit_request(call, split, topics)
-    return Forward((request,), lambda responses: _finish_commit(call, split, responses, refused), exclusive=True)
-
-
-def _fail_commit(call: Call, split: Split, error_code: int) -> Outcome:
-    """The coordinator's own error (it moved, it is loading) becomes that of every granted partition."""
-    failed = {
-        (alias.name, partition.partition_index): error_code
-        for asked, alias in _granted(split)
-        for partition in asked.partitions
-    }
-    return _finish_commit(call, split, [], failed)
-
-
-def _position(partition: Message) -> Position:
-    if partition.committed_offset < 0:
-        return positions.NONE
-    epoch = getattr(partition, "committed_leader_epoch", -1)
-    return Position(partition.committed_offset, epoch, partition.metadata or "")
-
-
-Failures = dict[tuple[str, int], int]
-"""(alias, partition) -> error code, for partitions that this gateway fails itself"""
-
-
-def _fold(call: Call, split: Split, stored: Stored) -> tuple[tuple[Message, ...], Failures]:
-    """The commit's topics as the broker gets them: one entry per backing partition."""
-    commits: dict[str, dict[int, dict[str, Message]]] = {}
-    templates: dict[str, Asked] = {}
-    for asked, alias in _granted(split):
-        templates.setdefault(alias.topic, asked)
-        for partition in asked.partitions:
-            commits.setdefault(alias.topic, {}).setdefault(partition.partition_index, {})[alias.name] = partition
-    refused: Failures = {}
-    topics = []
-    for topic, by_index in commits.items():
-        partitions = []
-        for index, by_alias in by_index.items():
-            partition = _folded(call, topic, by_alias, stored.get((topic, index), positions.NONE))
-            if partition is None:
-                refused |= {(alias, index): int(ErrorCode.OFFSET_METADATA_TOO_LARGE) for alias in by_alias}
-            else:
-                partitions.append(partition)
-        if partitions:
-            topics.append(_commit_topic(templates[topic], topic, tuple(partitions)))
-    return tuple(topics), refused
-
-
-def _folded(call: Call, topic: str, by_alias: dict[str, Message], stored: Position) -> Message | None:
-    aliases = call.zone.rules.aliases_of(topic)
-    partition: Message = next(iter(by_alias.values())).copy()
-    if len(aliases) == 1 and not _looks_merged(partition):
-        return partition
-    folded = positions.fold(
-        stored,
-        {
-            alias: Position(p.committed_offset, getattr(p, "committed_leader_epoch", -1), p.committed_metadata or "")
-            for alias, p in by_alias.items()
-        },
-        tuple(alias.name for alias in aliases),
-    )
-    if folded is None:
-        return None
-    partition.committed_offset = folded.offset
-    partition.committed_metadata = folded.metadata
-    if "committed_leader_epoch" in partition.struct.names:
-        partition.committed_leader_epoch = folded.leader_epoch
-    return partition
-
-
-def _commit_topic(asked: Asked, topic: str, partitions: tuple[Message, ...]) -> Message:
-    struct: Struct = asked.topic.struct
-    return struct.new(partitions=partitions, **name_or_id(struct, COMMIT, topic, asked.topic_id))
-
-
-def _finish_commit(call: Call, split: Split, responses: Sequence[Message], failures: Failures) -> Answer:
-    topics = split.merge(
-        call.response.nested("topics"),
-        [response.topics for response in responses for _ in range(split.layers)] or [()] * split.layers,
-        ErrorCode.UNKNOWN_SERVER_ERROR,
-        lambda partition, _alias: partition.copy(),
-    )
-    for asked, topic in zip(split.asked, topics, strict=True):
-        for partition in topic.partitions:
-            if asked.alias is not None and (asked.alias.name, partition.partition_index) in failures:
-                partition.error_code = failures[asked.alias.name, partition.partition_index]
-    throttle = max((getattr(response, "throttle_time", 0) for response in responses), default=0)
-    return Answer(call.response.fit(topics=topics, throttle_time=throttle))
-
-
-# OffsetFetch
+DELETE_KEY: Final = 47
+DELETE: Final = Shape()
+COMMIT_KEY: Final = 8
+COMMIT_VERSION: Final = 8
+"""Topics by name, with leader epochs."""
 
 
 def fetch(call: Call) -> Outcome:
@@ -225,7 +60,7 @@ def _broker_group(call: Call, group: Message, split: Split | None) -> Message:
     if split is not None:
         wanted: dict[str, dict[int, None]] = {}
         template: dict[str, Asked] = {}
-        for asked, alias in _granted(split):
+        for asked, alias in split.granted:
             wanted.setdefault(alias.topic, {}).update(dict.fromkeys(asked.partitions))
             template.setdefault(alias.topic, asked)
         message.topics = tuple(
@@ -275,7 +110,7 @@ def _fetched_group(
 
 
 def _unfolded(partition: Message, alias: Alias) -> Message:
-    own = positions.unfold(_position(partition), alias.name)
+    own = positions.unfold(position_of(partition), alias.name)
     answer: Message = partition.copy()
     answer.committed_offset = own.offset
     answer.metadata = own.metadata
@@ -299,3 +134,104 @@ def _aliases_of(call: Call, topic: Message) -> Sequence[Alias]:
     if "topic_id" not in topic.struct.names:
         return call.zone.rules.aliases_of(topic.name)
     return [alias for alias in call.zone.rules.aliases if call.zone.topic_id(alias) == topic.topic_id]
+
+
+# OffsetDelete
+
+
+def delete(call: Call) -> Outcome:
+    split = Split(call, DELETE, call.request.topics)
+    if not call.request.group_id:
+        call.refuse(ErrorCode.INVALID_GROUP_ID)
+        return Answer(call.response.new(error_code=ErrorCode.INVALID_GROUP_ID))
+    if any(call.zone.rules.is_shared(alias.topic) for _, alias in split.granted):
+        return InTurn(call.zone.commits, call.request.group_id, lambda: _read_before_delete(call, split))
+    if not split.layers and split.asked:
+        return _finish_delete(call, split, [], {})
+    request = _delete_request(call, split.topics_of(0))
+    return Forward((request,), lambda responses: _finish_delete(call, split, responses, {}))
+
+
+def _delete_request(call: Call, topics: tuple[Message, ...]) -> BrokerRequest:
+    group_id = call.zone.rules.qualify(call.request.group_id)
+    return BrokerRequest(DELETE_KEY, call.version, call.request.struct.new(group_id=group_id, topics=topics))
+
+
+def _read_before_delete(call: Call, split: Split) -> Outcome:
+    partitions = [(alias.topic, p.partition_index) for asked, alias in split.granted for p in asked.partitions]
+    request = stored_positions.ask(call, partitions)
+    return Forward((request,), lambda responses: _delete_or_commit(call, split, responses[0]), exclusive=True)
+
+
+def _delete_or_commit(call: Call, split: Split, response: Message) -> Outcome:
+    """What no other alias needs is deleted; elsewhere the other aliases' positions are committed without this one."""
+    error, stored, failed = stored_positions.read(response)
+    if error:
+        return Answer(call.response.new(error_code=error))
+    doomed: dict[Partition, set[str]] = {}
+    for asked, alias in split.granted:
+        for partition in asked.partitions:
+            doomed.setdefault((alias.topic, partition.partition_index), set()).add(alias.name)
+    kept: dict[Partition, Position] = {}
+    deleted: dict[str, list[int]] = {}
+    for (topic, index), names in doomed.items():
+        aliases = tuple(alias.name for alias in call.zone.rules.aliases_of(topic))
+        rest = positions.without(stored.get((topic, index), positions.NONE), names, aliases)
+        if (topic, index) in failed:
+            continue
+        if rest == positions.NONE:
+            deleted.setdefault(topic, []).append(index)
+        else:
+            kept[topic, index] = rest
+    requests = [_delete_request(call, _doomed_topics(call, deleted))] if deleted else []
+    if kept:
+        requests.append(_commit_of_the_rest(call, kept))
+    if not requests:
+        return _finish_delete(call, split, [], failed)
+    return Forward(requests, lambda responses: _finish_delete(call, split, responses, failed), exclusive=True)
+
+
+def _doomed_topics(call: Call, deleted: dict[str, list[int]]) -> tuple[Message, ...]:
+    topic_struct = call.request.struct.nested("topics")
+    partition_struct = topic_struct.nested("partitions")
+    return tuple(
+        topic_struct.new(name=topic, partitions=tuple(partition_struct.new(partition_index=index) for index in indexes))
+        for topic, indexes in deleted.items()
+    )
+
+
+def _commit_of_the_rest(call: Call, kept: dict[Partition, Position]) -> BrokerRequest:
+    """As an administrator commits: without membership, which a broker takes only while the group has no members."""
+    struct = request_struct(COMMIT_KEY, COMMIT_VERSION)
+    topic_struct = struct.nested("topics")
+    partition_struct = topic_struct.nested("partitions")
+    by_topic: dict[str, list[Message]] = {}
+    for (topic, index), position in kept.items():
+        by_topic.setdefault(topic, []).append(
+            partition_struct.new(
+                partition_index=index,
+                committed_offset=position.offset,
+                committed_leader_epoch=position.leader_epoch,
+                committed_metadata=position.metadata,
+            )
+        )
+    topics = tuple(topic_struct.new(name=name, partitions=tuple(entries)) for name, entries in by_topic.items())
+    group_id = call.zone.rules.qualify(call.request.group_id)
+    return BrokerRequest(COMMIT_KEY, COMMIT_VERSION, struct.new(group_id=group_id, topics=topics))
+
+
+def _finish_delete(call: Call, split: Split, responses: Sequence[Message], failed: dict[Partition, int]) -> Answer:
+    codes = dict(failed)
+    for response in responses:
+        if getattr(response, "error_code", 0):
+            return Answer(call.response.new(error_code=response.error_code, throttle_time=response.throttle_time))
+        for topic in response.topics:
+            codes |= {(topic.name, p.partition_index): _delete_code(p.error_code) for p in topic.partitions}
+    topics = split.answer_codes(call.response.nested("topics"), codes)
+    throttle = max((response.throttle_time for response in responses), default=0)
+    return Answer(call.response.new(topics=topics, throttle_time=throttle))
+
+
+def _delete_code(code: int) -> int:
+    """A group with members refuses the commit of the rest, where it would refuse to delete what is subscribed to."""
+    return int(ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC) if code == ErrorCode.UNKNOWN_MEMBER_ID else code

@@ -5,7 +5,7 @@ would be lost. Such entries go into further layers, each a request of its own. T
 requested, in the order of the request.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,12 @@ from policies.zone import Alias
 from protocol.error_codes import ErrorCode
 from protocol.schema import ZERO_ID, Message, Struct
 from proxy.exchange import Call, Endpoints
+
+Partition = tuple[str, int]
+"""A backing topic's name and a partition's index."""
+
+Codes = Mapping[Partition, int]
+"""Partition -> error code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,17 @@ class Split:
         return layer
 
     @property
+    def granted(self) -> Iterator[tuple[Asked, Alias]]:
+        """The topics that the broker is asked for."""
+        return ((asked, asked.alias) for asked in self.asked if asked.alias is not None and not asked.error)
+
+    def refuse_all(self, error: ErrorCode) -> None:
+        """Refuse the whole request, whatever its topics are."""
+        for asked in self.asked:
+            asked.error = error
+        self.call.refuse(error)
+
+    @property
     def refused_any(self) -> bool:
         return any(asked.error for asked in self.asked)
 
@@ -146,6 +163,22 @@ class Split:
                 partitions.append(answer)
             merged.append(self._client_topic(struct, asked, partitions))
         return tuple(merged)
+
+    def answer_codes(self, struct: Struct, codes: Codes) -> tuple[Message, ...]:
+        """The response's topics where partitions are answered with nothing but a code, which is known by now."""
+        partition_struct = struct.nested(self.shape.response_partitions)
+        topics = []
+        for asked in self.asked:
+            partitions = []
+            for wanted in asked.partitions:
+                index = index_of(wanted, self.shape.request_index)
+                code: int = asked.error
+                if not code and asked.alias is not None:
+                    code = codes.get((asked.alias.topic, index), ErrorCode.UNKNOWN_SERVER_ERROR)
+                    self.call.zone.note_broker_error(self.call.api_key, code)
+                partitions.append(partition_struct.new(**{self.shape.response_index: index, "error_code": code}))
+            topics.append(self._client_topic(struct, asked, partitions))
+        return tuple(topics)
 
     def refuse(self, partition: Struct, index: int, error: ErrorCode) -> Message:
         """The answer for one refused partition."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.positions import MARK, MAX_METADATA_BYTES, NONE, Position, fold, unfold
+from policies.positions import MARK, MAX_METADATA_BYTES, NONE, Position, fold, unfold, without
 
 ALIASES = ("orders", "twin", "third")
 POSITIONS = st.builds(
@@ -48,6 +48,22 @@ def test_what_was_there_before_the_second_alias_is_everybody_s(before: Position,
     stored = stored_after([commits], before)
     assert {alias: unfold(stored, alias) for alias in ALIASES} == model
     assert stored.offset == min(position.offset for position in model.values())
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(COMMITS, max_size=4),
+    st.just(NONE) | POSITIONS.filter(lambda position: not position.metadata.startswith(MARK)),
+    st.sets(st.sampled_from(ALIASES), min_size=1),
+)
+def test_what_is_deleted_is_gone_and_the_rest_stays(
+    steps: list[dict[str, Position]], first: Position, removed: set[str]
+) -> None:
+    stored = stored_after(steps, first)
+    rest = without(stored, removed, ALIASES)
+    expected = {alias: NONE if alias in removed else unfold(stored, alias) for alias in ALIASES}
+    assert {alias: unfold(rest, alias) for alias in ALIASES} == expected
+    assert (rest == NONE) == (set(expected.values()) == {NONE})
 
 
 def test_nothing_stored_is_no_position() -> None:

@@ -8,17 +8,34 @@ from tests.unit.proxy.test_produce import key_of, naming, topic_key
 
 COMMIT: Final = 8
 FETCH: Final = 9
+TXN_COMMIT: Final = 28
+DELETE: Final = 47
+
+UNKNOWN_MEMBER_ID: Final = 25
+UNSTABLE_OFFSET_COMMIT: Final = 88
 
 
 class Coordinator:
-    """Answers OffsetCommit and OffsetFetch from `stored`: (group, topic, partition) -> (offset, metadata)."""
+    """Answers the APIs of committed offsets from `stored`: (group, topic, partition) -> (offset, metadata).
+
+    `pending` is what an open transaction has committed; `end_transaction` makes it visible. `has_members` refuses
+    commits without membership.
+    """
 
     def __init__(self) -> None:
         self.stored: dict[tuple[str, Any, int], tuple[int, str]] = {}
+        self.pending: dict[tuple[str, Any, int], tuple[int, str]] = {}
+        self.has_members = False
         self.commits = 0
 
     def answer(self, dialogue: Dialogue, got: BrokerGot) -> None:
-        dialogue.broker_answers(got, self._commit(got) if got.key == COMMIT else self._fetch(got))
+        answers = {COMMIT: self._commit, TXN_COMMIT: self._commit, FETCH: self._fetch, DELETE: self._delete}
+        dialogue.broker_answers(got, answers[got.key](got))
+
+    def end_transaction(self, commit: bool = True) -> None:
+        if commit:
+            self.stored |= self.pending
+        self.pending = {}
 
     def serve(self, dialogue: Dialogue) -> None:
         """Answer whatever comes until nothing more comes."""
@@ -27,22 +44,45 @@ class Coordinator:
 
     def _commit(self, got: BrokerGot) -> Message:
         self.commits += 1
-        struct = response_struct(COMMIT, got.version)
+        struct = response_struct(got.key, got.version)
+        administrators = got.key == COMMIT and not got.message.member_id
+        code = UNKNOWN_MEMBER_ID if self.has_members and administrators else 0
+        target = self.pending if got.key == TXN_COMMIT else self.stored
         entry = struct.nested("topics")
         partition = entry.nested("partitions")
         for topic in got.message.topics:
             assert len({p.partition_index for p in topic.partitions}) == len(topic.partitions)
             for p in topic.partitions:
                 key = got.message.group_id, self._name(key_of(topic)), p.partition_index
-                self.stored[key] = p.committed_offset, p.committed_metadata
+                if not code:
+                    target[key] = p.committed_offset, p.committed_metadata
         topics = tuple(
             entry.new(
                 **naming(key_of(topic)),
-                partitions=tuple(partition.new(partition_index=p.partition_index) for p in topic.partitions),
+                partitions=tuple(
+                    partition.new(partition_index=p.partition_index, error_code=code) for p in topic.partitions
+                ),
             )
             for topic in got.message.topics
         )
         return struct.fit(topics=topics)
+
+    def _delete(self, got: BrokerGot) -> Message:
+        struct = response_struct(DELETE, got.version)
+        entry = struct.nested("topics")
+        for topic in got.message.topics:
+            for p in topic.partitions:
+                self.stored.pop((got.message.group_id, topic.name, p.partition_index), None)
+        topics = tuple(
+            entry.new(
+                name=topic.name,
+                partitions=tuple(
+                    entry.nested("partitions").new(partition_index=p.partition_index) for p in topic.partitions
+                ),
+            )
+            for topic in got.message.topics
+        )
+        return struct.new(topics=topics)
 
     @staticmethod
     def _name(key: Any) -> str:
@@ -56,11 +96,12 @@ class Coordinator:
         entry = struct.nested("groups")
         return struct.new(
             groups=tuple(
-                entry.new(group_id=group.group_id, topics=self._topics(entry, group)) for group in got.message.groups
+                entry.new(group_id=group.group_id, topics=self._topics(entry, group, got.message.require_stable))
+                for group in got.message.groups
             )
         )
 
-    def _topics(self, struct: Any, group: Message) -> tuple[Message, ...]:
+    def _topics(self, struct: Any, group: Message, stable: bool = False) -> tuple[Message, ...]:
         entry = struct.nested("topics")
         partition = entry.nested("partitions")
         wanted: list[tuple[Any, list[int]]]
@@ -80,7 +121,11 @@ class Coordinator:
                 entry.new(
                     **naming(key),
                     partitions=tuple(
-                        partition.fit(partition_index=index, committed_offset=offset, metadata=metadata)
+                        partition.fit(
+                            partition_index=index, error_code=UNSTABLE_OFFSET_COMMIT, committed_offset=-1, metadata=""
+                        )
+                        if stable and (group.group_id, self._name(key), index) in self.pending
+                        else partition.fit(partition_index=index, committed_offset=offset, metadata=metadata)
                         for index, (offset, metadata) in zip(indexes, found, strict=True)
                     ),
                 )

@@ -192,6 +192,13 @@ class Playbook:
             transport.hang_up()
         return connection
 
+    def another_gateway(self) -> "Playbook":
+        """A second gateway before the same brokers, which shares nothing with this one but the time."""
+        other = Playbook()
+        other.loop = self.loop
+        other._broker_sides = self._broker_sides
+        return other
+
     def broker_side(self, session: ClientSession) -> FakeTransport:
         return self._broker_sides[session.gate]
 

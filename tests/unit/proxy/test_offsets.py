@@ -21,12 +21,24 @@ def key_at(playbook: Playbook, version: int, alias: str) -> Any:
     return alias_key(playbook, 13 if version >= FIRST_WITH_IDS else 0, alias)
 
 
+MEMBER = "member-1"
+GENERATION = 3
+
+
+def alone(playbook: Playbook) -> None:
+    """The one member whose commits these are has both aliases of every partition."""
+    for group in ("g", "another"):
+        playbook.zone().owners.remember(group, MEMBER, GENERATION)
+
+
 def commit(version: int, positions: Positions, group_id: str = "g", metadata: str = "") -> Message:
     struct = request_struct(COMMIT, version)
     entry = struct.nested("topics")
     partition = entry.nested("partitions")
     return struct.fit(
         group_id=group_id,
+        member_id=MEMBER,
+        generation_id_or_member_epoch=GENERATION,
         topics=tuple(
             entry.new(
                 **naming(key),
@@ -98,6 +110,7 @@ def test_commits_that_are_refused_here(version: int) -> None:
 @pytest.mark.parametrize("version", versions_of(COMMIT))
 def test_two_aliases_of_one_topic_have_a_position_each(version: int, fetch_version: int) -> None:
     with Playbook() as playbook:
+        alone(playbook)
         dialogue, coordinator = playbook.signed_in(), Coordinator()
 
         def commits(positions: dict[str, dict[int, int]]) -> None:
@@ -209,6 +222,7 @@ def test_metadata_beyond_the_broker_s_limit_is_refused_and_the_rest_is_committed
 
 def test_a_client_s_metadata_that_looks_like_ours_comes_back_intact() -> None:
     with Playbook() as playbook:
+        alone(playbook)
         dialogue, coordinator = playbook.signed_in(), Coordinator()
         forged = MARK + '{"stock":[999,-1,""]}'
         dialogue.client_sends(COMMIT, 8, commit(8, {"stock": {0: 5}}, metadata=forged))
@@ -234,6 +248,7 @@ def test_a_coordinator_that_cannot_tell_what_is_stored_fails_the_commit(error: i
 
 def test_requests_behind_a_commit_in_several_steps_wait_for_it() -> None:
     with Playbook() as playbook:
+        alone(playbook)
         dialogue, coordinator = playbook.signed_in(), Coordinator()
         before = dialogue.client_sends(HEARTBEAT, 4, group_id="g")
         frames = [
@@ -268,6 +283,7 @@ def test_requests_behind_a_commit_in_several_steps_wait_for_it() -> None:
 
 def test_two_members_of_a_group_commit_one_after_the_other() -> None:
     with Playbook() as playbook:
+        alone(playbook)
         coordinator = Coordinator()
         first, second, other = (playbook.signed_in() for _ in range(3))
         first.client_sends(COMMIT, 8, commit(8, {"orders": {0: 5}}))
@@ -288,6 +304,7 @@ def test_two_members_of_a_group_commit_one_after_the_other() -> None:
 @pytest.mark.parametrize("who", ["the one at work", "the one that waits"])
 def test_a_member_that_goes_away_holds_up_nobody(who: str) -> None:
     with Playbook() as playbook:
+        alone(playbook)
         coordinator = Coordinator()
         first, second, third = (playbook.signed_in() for _ in range(3))
         for number, dialogue in enumerate((first, second, third)):

@@ -1,0 +1,47 @@
+"""OffsetCommit (8) and TxnOffsetCommit (28): a position per alias, also where two aliases share a backing topic.
+
+OffsetCommit 2-10 (6 leader epoch, 8+ flexible, 10 topic ids); TxnOffsetCommit 0-5 (2 leader epoch, 3 flexible and
+group membership, 5 transactions v2). Where a backing topic has one alias, a commit takes no extra step; where it has
+several, it is a `MergedCommit`.
+"""
+
+from protocol.error_codes import ErrorCode
+from protocol.schema import Message
+from proxy.apis.merged_commit import COMMIT, MergedCommit, answer, broker_request, codes_of, must_merge
+from proxy.apis.topics import Split
+from proxy.exchange import Answer, Call, Forward, Outcome
+
+
+def commit(call: Call) -> Outcome:
+    """OffsetCommit."""
+    return _commit(call, _group_refusal(call))
+
+
+def commit_in_transaction(call: Call) -> Outcome:
+    """TxnOffsetCommit."""
+    if not call.zone.rules.writable:
+        return _commit(call, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    if not call.request.transactional_id:
+        return _commit(call, ErrorCode.INVALID_REQUEST)
+    return _commit(call, _group_refusal(call))
+
+
+def _group_refusal(call: Call) -> ErrorCode | None:
+    if not call.zone.rules.aliases:
+        return ErrorCode.GROUP_AUTHORIZATION_FAILED
+    return None if call.request.group_id else ErrorCode.INVALID_GROUP_ID
+
+
+def _commit(call: Call, refusal: ErrorCode | None) -> Outcome:
+    split = Split(call, COMMIT, call.request.topics)
+    if refusal is not None:
+        split.refuse_all(refusal)
+    if refusal is not None or not split.layers:
+        return answer(call, split, {})
+    if any(must_merge(call, asked, alias) for asked, alias in split.granted):
+        return MergedCommit(call, split).begin()
+
+    def finish(responses: list[Message]) -> Answer:
+        return answer(call, split, codes_of(split, responses[0]), responses[0])
+
+    return Forward((broker_request(call, split.topics_of(0)),), finish)
