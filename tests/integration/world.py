@@ -166,7 +166,7 @@ class World:
         self.hidden = self._topic("hidden-alias")
         self._create_topics()
         self.guide = self._add("external-partner-zone", "johndoe", self._pair_rows(self.guide_pair))
-        self.supplier = self._add("supplier-zone", "supplier", self._supplier_rows())
+        self.supplier = self._add("supplier-zone", "supplier", self.supplier_rows())
         self.rival = self._add("rival-zone", "rival", [(self.hidden.alias, self.hidden.backing, "WRITE")])
         canaries.add(self.hidden.alias, "an alias of another zone", "rival")
         self._next_plain: Iterator[Topic] = iter(self._plain)
@@ -181,7 +181,7 @@ class World:
         return next(self._next_pair)
 
     def supplier_manifest(self, without: Sequence[str] = ()) -> Manifest:
-        rows = [row for row in self._supplier_rows() if row[0] not in without]
+        rows = [row for row in self.supplier_rows() if row[0] not in without]
         return manifest(self.supplier.zone, self.supplier.user, rows)
 
     @staticmethod
@@ -198,7 +198,7 @@ class World:
             (pair.readable.alias, pair.readable.backing, "READ"),
         ]
 
-    def _supplier_rows(self) -> list[tuple[str, str, str]]:
+    def supplier_rows(self) -> list[tuple[str, str, str]]:
         writable = [(each.alias, each.backing, "WRITE") for each in (*self._plain, self.wide, self.doomed)]
         pairs = itertools.chain.from_iterable(map(self._pair_rows, self._pairs))
         return [*writable, *pairs, (self.reading.alias, self.reading.backing, "READ")]
