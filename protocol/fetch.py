@@ -28,6 +28,9 @@ NO_SESSION: Final = _SESSION.pack(0, -1)
 CONSUMER: Final = INT32.pack(-1)
 """The replica id of a consumer; any other reads past the high watermark or acts as a follower."""
 
+NO_RACK: Final = (b"", b"\0\0", b"\1")
+"""The rack's span where there is none: before version 11, empty, and empty in a flexible version."""
+
 
 @dataclass(slots=True)
 class FetchTopic:

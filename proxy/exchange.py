@@ -26,6 +26,10 @@ class Endpoints(Protocol):
     def endpoint(self, broker_id: int) -> tuple[str, int] | None:
         """Host and port, or None for a broker that has no port here (yet) and so must not be shown."""
 
+    @property
+    def complete(self) -> bool:
+        """True when every broker of the cluster has a port here."""
+
 
 class Brokers(Protocol):
     """What the gateway knows of the cluster."""

@@ -27,9 +27,15 @@ class Routing:
         self._servers: dict[int | None, asyncio.Server] = {}
         self._opening = asyncio.Lock()
         self._stopped = False
+        self._has_unmapped = False
 
     def endpoint(self, broker_id: int) -> tuple[str, int] | None:
         return (self._config.advertised_host, self.port_of(broker_id)) if broker_id in self._servers else None
+
+    @property
+    def complete(self) -> bool:
+        """True when every broker of the cluster has a port here."""
+        return not self._has_unmapped
 
     def port_of(self, broker_id: int) -> int:
         return self._config.broker_ports_start + broker_id - self._config.min_broker_id
@@ -37,9 +43,11 @@ class Routing:
     async def open(self, broker_ids: Iterable[int]) -> None:
         """Open the bootstrap port and those of these brokers. Raises OSError when a port is taken."""
         async with self._opening:
+            self._has_unmapped = False
             for broker_id in sorted(set(broker_ids) - self._servers.keys()):
                 port = self.port_of(broker_id)
                 if broker_id < self._config.min_broker_id or not 0 < port < 65536:
+                    self._has_unmapped = True
                     _log.warning(
                         "broker has no port and stays invisible; lower broker_ports.min_broker_id",
                         extra={"event": "broker_unmapped", "broker": broker_id, "port": port},

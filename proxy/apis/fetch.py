@@ -20,7 +20,7 @@ from protocol.spans import TopicSpan
 from proxy.apis.plan import Connection, RequestPlan
 from proxy.apis.spliced import SplicedExchange, spelling
 from proxy.apis.topics import Shape, Split, rewrite_leaders
-from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
+from proxy.exchange import Answer, BrokerRequest, Call, Forward, Later, Outcome
 from proxy.zones import BY_ID, Route
 
 SHAPE: Final = Shape(
@@ -38,6 +38,10 @@ SHAPE: Final = Shape(
 )
 
 
+REFUSED_WAIT_MS: Final = 500
+"""Before a fetch is answered in which everything is refused, at most; its own longest wait if that is less."""
+
+
 def handle(call: Call) -> Outcome:
     """The typed path: refusals, two aliases of one partition, tagged fields."""
     request = call.request
@@ -47,7 +51,9 @@ def handle(call: Call) -> Outcome:
     split = Split(call, SHAPE, request.topics)
     if split.layers == 0:
         if split.asked:
-            return _finish(call, split, [])
+            # naive clients ask again at once: as when there is nothing to read, the answer takes its time
+            wait = min(max(call.request.max_wait, 0), REFUSED_WAIT_MS) / 1000
+            return Later(wait, lambda: _finish(call, split, []))
         return Forward((_broker_request(call, split, 0, request.max_wait, 1),), lambda r: _finish(call, split, r))
     if split.layers == 1:
         return Forward((_broker_request(call, split, 0, request.max_wait, 1),), lambda r: _finish(call, split, r))
@@ -98,7 +104,8 @@ def _broker_request(call: Call, split: Split, layer: int, max_wait: int, layers:
         max_bytes=max(request.max_bytes // layers, 1) if layers > 1 else request.max_bytes,
         isolation_level=request.isolation_level,
         topics=topics,
-        rack_id=getattr(request, "rack_id", ""),
+        # a replica nearby that has no port here could not be read from
+        rack_id=getattr(request, "rack_id", "") if call.endpoints.complete else "",
     )
     return BrokerRequest(fetch.KEY, call.version, message)
 
@@ -183,6 +190,8 @@ def on_bytes(connection: Connection, plan: RequestPlan, data: bytes, start: int,
     """Take an ordinary request: full, every topic an alias, no two of them of one backing topic."""
     spans = fetch.parse_request(data, body, end, plan.version)
     if spans is None or spans.session_epoch > 0:
+        return False
+    if not connection.endpoints.complete and data[slice(*spans.rack)] not in fetch.NO_RACK:
         return False
     kind = spelling(plan.version, fetch.FIRST_FLEXIBLE, fetch.FIRST_WITH_IDS)
     zone = connection.zone()

@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 
 from protocol.schema import Message, request_struct, response_struct
-from tests.unit.proxy.playbook import UNMAPPED_BROKER, BrokerGot, Playbook, backing_id, versions_of
+from proxy.apis.fetch import REFUSED_WAIT_MS
+from proxy.apis.table import plans_for
+from tests.unit.proxy.playbook import (
+    UNMAPPED_BROKER,
+    BrokerGot,
+    Plans,
+    Playbook,
+    backing_id,
+    typed_plans,
+    versions_of,
+)
 from tests.unit.proxy.test_produce import topic_key
 
 KEY = 1
@@ -113,8 +123,28 @@ def test_all_refused_is_answered_without_the_broker(version: int) -> None:
         elsewhere: Any = bytes(range(16)) if version >= 13 else "elsewhere"
         dialogue.client_sends(KEY, version, wanted(version, [(elsewhere, {0: 1, 1: 1})]))
         dialogue.broker_gets_nothing()
+        dialogue.client_receives_nothing()
+        playbook.loop.advance(REFUSED_WAIT_MS / 1000)
         error = 100 if version >= 13 else 29
         assert results(dialogue.client_receives()) == [(elsewhere, [(0, error, b""), (1, error, b"")])]
+
+
+@pytest.mark.parametrize("version", range(11, 19))
+@pytest.mark.parametrize("plans", [plans_for, typed_plans])
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_replica_nearby_is_only_asked_for_where_every_broker_can_be_reached(
+    version: int, plans: Plans, complete: bool
+) -> None:
+    with Playbook(plans=plans) as playbook:
+        playbook.services.routing.every_broker_has_a_port = complete  # type: ignore[attr-defined]
+        dialogue = playbook.signed_in()
+        for rack in ("", "r", "rack-a"):
+            topics = [(alias_key(playbook, version, "orders"), {0: 7})]
+            dialogue.client_sends(KEY, version, wanted(version, topics, rack_id=rack))
+            got = dialogue.broker_gets()
+            assert got.message.rack_id == (rack if complete else "")
+            dialogue.broker_answers(got, records(got))
+            dialogue.client_receives()
 
 
 @pytest.mark.parametrize("version", range(7, 19))

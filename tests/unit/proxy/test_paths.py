@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from policies.zone import Alias, Permission, Zone
 from protocol import fetch, produce
 from protocol.schema import Message, Struct, request_struct, response_struct
+from proxy.apis.fetch import REFUSED_WAIT_MS
 from proxy.apis.plan import RequestPlan
 from proxy.apis.table import plans_for
 from tests.unit.protocol.messages import random_message
@@ -247,6 +248,12 @@ MakeRequest = Callable[[Random, Dialogue, int], Message]
 MakeResponse = Callable[[Random, BrokerGot], Message]
 
 
+def pass_time(*dialogues: Dialogue) -> None:
+    """A fetch that is wholly refused is answered after a pause."""
+    for dialogue in dialogues:
+        dialogue.playbook.loop.advance(REFUSED_WAIT_MS / 1000)
+
+
 def compare(
     byte: Dialogue, typed: Dialogue, rng: Random, message: Message, key: int, version: int, respond: MakeResponse
 ) -> None:
@@ -265,6 +272,7 @@ def compare(
         for dialogue in (byte, typed):
             if not dialogue.broker.closed:
                 dialogue.broker_sends_bytes(response)
+    pass_time(byte, typed)
     assert byte.client.sent == typed.client.sent
     assert byte.ended == typed.ended
     if not byte.ended and not (key == produce.KEY and message.acks == 0):

@@ -16,7 +16,15 @@ from proxy.apis.table import plans_for
 from proxy.close import CloseReason
 from tests.unit.protocol.test_codec_hostile import with_unknown_tag
 from tests.unit.proxy.playbook import BrokerGot, Dialogue, versions_of
-from tests.unit.proxy.test_paths import SEEDS, Counting, choose_topics, fetch_request, fetch_response, signed_in
+from tests.unit.proxy.test_paths import (
+    SEEDS,
+    Counting,
+    choose_topics,
+    fetch_request,
+    fetch_response,
+    pass_time,
+    signed_in,
+)
 
 EXAMPLES = 12
 
@@ -101,6 +109,7 @@ def test_a_streamed_fetch_response_is_the_whole_one(version: int) -> None:
                 response = streamed.response(got, with_large_records(rng, got))
                 seen.append(is_streamed(streamed, cut(rng, response)))
                 whole.broker_sends_bytes(response)
+            pass_time(streamed, whole)
             assert streamed.ended == whole.ended == ""
             frames = streamed.client_receives_bytes(), whole.client_receives_bytes()
             assert not streamed.client.sent and not whole.client.sent
@@ -147,6 +156,7 @@ def test_unknown_tagged_fields_are_left_out_of_what_is_streamed(version: int) ->
                 response = streamed.response(got, as_later_version(later, with_large_records(rng, got)))
                 streamed.broker_sends_bytes(*cut(rng, response))
                 whole.broker_sends_bytes(response)
+            pass_time(streamed, whole)
             frames = streamed.client_receives_bytes(), whole.client_receives_bytes()
             assert meaning(version, frames[0]) == meaning(version, frames[1])
             assert b"kafka-topic" not in frames[0] + frames[1]
