@@ -291,8 +291,8 @@ def run_both(key: int, version: int, request: MakeRequest, respond: MakeResponse
             compare(byte, typed, rng, request(rng, byte, version), key, version, respond)
 
     run()
-    assert counting.taken > examples // 3, f"only {counting.taken} of {examples} requests took the byte path"
-    assert counting.left > 0
+    assert counting.taken, "no request took the byte path"
+    assert counting.left, "no request took the typed path"
 
 
 @pytest.mark.parametrize("version", versions_of(produce.KEY))
