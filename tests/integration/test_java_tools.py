@@ -117,3 +117,19 @@ def test_refusals_carry_the_words_that_kafka_users_know(world: World, tool: Tool
     assert "SaslAuthenticationException: Authentication failed: Invalid username or password" in (
         shown.stdout + shown.stderr
     )
+
+
+def test_configurations_are_described(world: World, tool: Tool) -> None:
+    alias = world.guide_pair.writable.alias
+    topics = tool(
+        world.guide, "kafka-configs", "--describe", "--all", "--entity-type", "topics", "--entity-name", alias
+    )
+    assert topics.returncode == 0, topics.stderr
+    assert f"All configs for topic {alias} are:" in topics.stdout
+    assert "  min.insync.replicas=2 sensitive=false synonyms={" in topics.stdout
+    assert "STATIC_BROKER_CONFIG" not in topics.stdout, "the brokers' own settings are not the partner's to see"
+    brokers = tool(
+        world.guide, "kafka-configs", "--describe", "--all", "--entity-type", "brokers", "--entity-name", "1"
+    )
+    assert brokers.returncode != 0
+    assert "ClusterAuthorizationException" in brokers.stdout + brokers.stderr
