@@ -13,6 +13,7 @@ from proxy.apis import (
     configs,
     coordinator,
     fetch,
+    group_admin,
     group_offsets,
     groups,
     metadata,
@@ -34,23 +35,26 @@ _SERVED: Final = (
     ApiEntry(8, _REWRITE, (2, 10), "READ", "29, 100, 24 per partition", group_offsets.commit),
     ApiEntry(9, _REWRITE, (1, 10), "READ", "29, 100 per partition; 24 per group", group_offsets.fetch),
     ApiEntry(10, _REWRITE, (0, 5), "any", "24, 53, 42 per key", coordinator.handle),
-    ApiEntry(11, _REWRITE, (0, 9), "any", "24", groups.handle),
-    ApiEntry(12, _REWRITE, (0, 4), "any", "24", groups.handle),
-    ApiEntry(13, _REWRITE, (0, 5), "any", "24", groups.handle),
-    ApiEntry(14, _REWRITE, (0, 5), "any", "24", groups.handle),
+    ApiEntry(11, _REWRITE, (0, 9), "any alias", "30, 24; 23 for a malformed subscription", groups.join),
+    ApiEntry(12, _REWRITE, (0, 4), "any alias", "30, 24", groups.heartbeat),
+    ApiEntry(13, _REWRITE, (0, 5), "any alias", "30, 24", groups.leave),
+    ApiEntry(14, _REWRITE, (0, 5), "any alias", "30, 24; 23 for a malformed assignment", groups.sync),
+    ApiEntry(15, _REWRITE, (0, 6), "any alias", "30, 24 per group", group_admin.describe),
+    ApiEntry(16, _FILTER, (0, 5), "any alias", "none: an empty list", group_admin.list_groups),
     ApiEntry(17, _TERMINATE, (0, 1), "-", "33, 34"),
     ApiEntry(18, _TERMINATE, (0, 4), "-", "35, 42"),
     ApiEntry(22, _REWRITE, (0, 5), "WRITE", "31, 53, 42", producers.handle),
     ApiEntry(23, _REWRITE, (2, 4), "READ", "29 per partition", offsets.offset_for_leader_epoch),
     ApiEntry(32, _REWRITE, (1, 4), "READ", "29, 31, 42 per resource", configs.handle),
     ApiEntry(36, _TERMINATE, (0, 2), "-", "58, 34"),
+    ApiEntry(42, _REWRITE, (0, 2), "any alias", "30, 24 per group", group_admin.delete),
     ApiEntry(60, _REWRITE, (0, 2), "any", "114, 115", cluster.handle),
 )  # fmt: skip
 
 # Not offered by this version: a request for one of them ends the connection, as with any API that isn't advertised.
 _DENIED: Final = (19, 20, 21, 29, 30, 31, 33, 35, 37, 43, 44, 45, 46, 48, 49, 50, 51, 61)
 _HIDDEN: Final = (
-    15, 16, 24, 25, 26, 27, 28, 34, 38, 39, 40, 41, 42, 47, 55, 57, 64, 65, 66, 68, 69, 71, 72, 74, 75, 76, 77, 78, 79,
+    24, 25, 26, 27, 28, 34, 38, 39, 40, 41, 47, 55, 57, 64, 65, 66, 68, 69, 71, 72, 74, 75, 76, 77, 78, 79,
     80, 81, 88, 89, 90, 91, 92,
 )  # fmt: skip
 _BETWEEN_BROKERS: Final = (52, 53, 54, 56, 58, 59, 62, 63, 67, 70, 73, 82, 83, 84, 85, 86, 87)
