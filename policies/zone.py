@@ -11,6 +11,9 @@ from dataclasses import dataclass
 GROUP_DELIMITER = ":"
 """Between a zone's name and a group or client id upstream. No zone name can hold it, so prefixes never nest."""
 
+OUTSIDE_MARK = "?"
+"""Behind a zone's prefix, before a topic name that is no alias of it. No topic name can hold it."""
+
 
 class Permission(enum.Enum):
     """What a zone may do with an alias. WRITE includes READ."""
@@ -84,6 +87,22 @@ class ZoneRules:
         """The alias that stands for a backing topic where only the topic is named: the writable one, else the first."""
         aliases = self._by_topic.get(topic, ())
         return next((alias for alias in aliases if alias.writable), aliases[0] if aliases else None)
+
+    def topic_or_mark(self, name: str) -> str:
+        """What stands for a client's topic name where a name can't be refused: the backing topic, or what is none.
+
+        Reversible, and never the name itself, which may be a topic of somebody else.
+        """
+        alias = self._by_name.get(name)
+        return alias.topic if alias is not None else self.prefix + OUTSIDE_MARK + name
+
+    def name_or_unmark(self, topic: str) -> str | None:
+        """The reverse: the primary alias, or the client's own word; None for a topic outside the zone."""
+        alias = self.primary(topic)
+        if alias is not None:
+            return alias.name
+        mark = self.prefix + OUTSIDE_MARK
+        return topic[len(mark) :] if topic.startswith(mark) else None
 
     def qualify(self, name: str) -> str:
         """A client's group, transactional or client id, as the broker sees it."""

@@ -7,6 +7,7 @@ several, it is a `MergedCommit`.
 
 from protocol.error_codes import ErrorCode
 from protocol.schema import Message
+from proxy.apis.groups import refusal
 from proxy.apis.merged_commit import COMMIT, MergedCommit, answer, broker_request, codes_of, must_merge
 from proxy.apis.topics import Split
 from proxy.exchange import Answer, Call, Forward, Outcome
@@ -14,7 +15,7 @@ from proxy.exchange import Answer, Call, Forward, Outcome
 
 def commit(call: Call) -> Outcome:
     """OffsetCommit."""
-    return _commit(call, _group_refusal(call))
+    return _commit(call, refusal(call, call.request.group_id))
 
 
 def commit_in_transaction(call: Call) -> Outcome:
@@ -23,20 +24,14 @@ def commit_in_transaction(call: Call) -> Outcome:
         return _commit(call, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
     if not call.request.transactional_id:
         return _commit(call, ErrorCode.INVALID_REQUEST)
-    return _commit(call, _group_refusal(call))
+    return _commit(call, refusal(call, call.request.group_id))
 
 
-def _group_refusal(call: Call) -> ErrorCode | None:
-    if not call.zone.rules.aliases:
-        return ErrorCode.GROUP_AUTHORIZATION_FAILED
-    return None if call.request.group_id else ErrorCode.INVALID_GROUP_ID
-
-
-def _commit(call: Call, refusal: ErrorCode | None) -> Outcome:
+def _commit(call: Call, refused: ErrorCode | None) -> Outcome:
     split = Split(call, COMMIT, call.request.topics)
-    if refusal is not None:
-        split.refuse_all(refusal)
-    if refusal is not None or not split.layers:
+    if refused is not None:
+        split.refuse_all(refused)
+    if refused is not None or not split.layers:
         return answer(call, split, {})
     if any(must_merge(call, asked, alias) for asked, alias in split.granted):
         return MergedCommit(call, split).begin()

@@ -14,6 +14,7 @@ from policies.zone import Alias
 from protocol.error_codes import ErrorCode
 from protocol.schema import Message, Struct, request_struct
 from proxy.apis import stored_positions
+from proxy.apis.groups import refusal
 from proxy.apis.stored_positions import position_of
 from proxy.apis.topics import Asked, Partition, Shape, Split, name_or_id
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, InTurn, Outcome
@@ -36,10 +37,15 @@ def fetch(call: Call) -> Outcome:
     several = call.version >= FIRST_WITH_GROUPS
     groups: Sequence[Message] = request.groups if several else (request,)
     splits = [Split(call, FETCH, group.topics) if group.topics is not None else None for group in groups]
-    asked = [_broker_group(call, group, split) for group, split in zip(groups, splits, strict=True) if group.group_id]
-    for group in groups:
-        if not group.group_id:
-            call.refuse(ErrorCode.INVALID_GROUP_ID)
+    refused = {group.group_id: refusal(call, group.group_id) for group in groups}
+    asked = [
+        _broker_group(call, group, split)
+        for group, split in zip(groups, splits, strict=True)
+        if refused[group.group_id] is None
+    ]
+    for error in refused.values():
+        if error is not None:
+            call.refuse(error)
     if not asked:
         return _finish_fetch(call, groups, splits, None)
     if several:
@@ -94,10 +100,11 @@ def _fetched_group(
     call: Call, struct: Struct, group: Message, split: Split | None, found: Message | None, **values: object
 ) -> Message:
     error = getattr(found, "error_code", 0) if found is not None else int(ErrorCode.UNKNOWN_SERVER_ERROR)
-    if not group.group_id:
-        error, found = int(ErrorCode.INVALID_GROUP_ID), None
+    refused = refusal(call, group.group_id)
+    if refused is not None:
+        error, found = int(refused), None
         for asked in split.asked if split is not None else ():
-            asked.error = ErrorCode.INVALID_GROUP_ID
+            asked.error = refused
     topics: tuple[Message, ...] = ()
     if split is not None and (not error or "error_code" not in struct.names):
         answers = found.topics if found is not None else ()
@@ -141,9 +148,10 @@ def _aliases_of(call: Call, topic: Message) -> Sequence[Alias]:
 
 def delete(call: Call) -> Outcome:
     split = Split(call, DELETE, call.request.topics)
-    if not call.request.group_id:
-        call.refuse(ErrorCode.INVALID_GROUP_ID)
-        return Answer(call.response.new(error_code=ErrorCode.INVALID_GROUP_ID))
+    refused = refusal(call, call.request.group_id)
+    if refused is not None:
+        call.refuse(refused)
+        return Answer(call.response.new(error_code=refused))
     if any(call.zone.rules.is_shared(alias.topic) for _, alias in split.granted):
         return InTurn(call.zone.commits, call.request.group_id, lambda: _read_before_delete(call, split))
     if not split.layers and split.asked:

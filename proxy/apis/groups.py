@@ -1,31 +1,144 @@
 """JoinGroup (11), Heartbeat (12), LeaveGroup (13), SyncGroup (14): the group id in the zone's own namespace.
 
-Versions: JoinGroup 0-9, Heartbeat 0-4, LeaveGroup 0-5, SyncGroup 0-5. Everything but the group id passes: member ids
-are made by the broker, and the members of one group understand each other's subscriptions and assignments under the
-aliases that they all use.
+Versions: JoinGroup 0-9, Heartbeat 0-4, LeaveGroup 0-5, SyncGroup 0-5 (5 protocol type). Where the protocol type is
+"consumer", subscriptions and assignments are rewritten (`member_blobs`); those of other types (Kafka Connect, schema
+registries) mean nothing to a coordinator and pass as they are. Before version 5 SyncGroup doesn't tell the type: what
+reads as an assignment is taken for one. Member ids pass; they begin with `<zone>:<client id>`.
 """
 
+from typing import Final
+
+from protocol.consumer_protocol import PROTOCOL_TYPE, Assignment, attach, attached
+from protocol.consumer_protocol import Subscription as SubscriptionBlob
 from protocol.error_codes import ErrorCode
+from protocol.errors import ProtocolError
 from protocol.schema import Message
+from proxy.apis.member_blobs import NO_BLOB, readable, shared_aliases, to_broker, to_client
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
+from proxy.subscriptions import Subscription
 
-JOIN_GROUP = 11
+JOIN_GROUP: Final = 11
+MAX_ID_BYTES: Final = 0x7FFF
+"""Of any string but a record's, in every version."""
 
 
-def handle(call: Call) -> Outcome:
-    if not call.request.group_id:
-        call.refuse(ErrorCode.INVALID_GROUP_ID)
-        return Answer(_refused(call))
+def heartbeat(call: Call) -> Outcome:
+    error = refusal(call, call.request.group_id)
+    return _refused(call, error) if error else _forward(call)
+
+
+def leave(call: Call) -> Outcome:
+    error = refusal(call, call.request.group_id)
+    if error:
+        return _refused(call, error)
+    several = "members" in call.request.struct.names
+    for member in call.request.members if several else (call.request,):
+        call.zone.subscriptions.forget(call.request.group_id, member.member_id)
+    return _forward(call)
+
+
+def join(call: Call) -> Outcome:
+    error = refusal(call, call.request.group_id)
+    if error:
+        return _refused(call, error)
+    if call.request.protocol_type != PROTOCOL_TYPE:
+        return _forward(call)
+    group_id, protocols = call.request.group_id, call.request.protocols
+    subscribed = _shared_subscription(call, protocols[0].metadata) if protocols else ()
+    try:
+        for protocol in protocols:
+            protocol.metadata = to_broker(call.zone.rules, SubscriptionBlob, protocol.metadata)
+    except ProtocolError:
+        return _refused(call, ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
+
+    def finish(responses: list[Message]) -> Outcome:
+        (response,) = responses
+        if subscribed and not response.error_code:
+            call.zone.subscriptions.remember(group_id, response.member_id, Subscription(subscribed))
+        for member in response.members:
+            member.metadata = readable(call.zone.rules, SubscriptionBlob, member.metadata)
+        return Answer(response)
+
+    return Forward((_broker_request(call),), finish)
+
+
+def _shared_subscription(call: Call, metadata: bytes) -> tuple[str, ...]:
+    """The aliases of a subscription, sorted, if one of them shares its backing topic with another one.
+
+    A member's protocols all have the same subscription.
+    """
+    try:
+        blob = SubscriptionBlob.parse(metadata)
+    except ProtocolError:
+        return ()
+    if not shared_aliases(call.zone.rules, blob):
+        return ()
+    return tuple(sorted(name for name in set(blob.topics) if call.zone.rules.alias(name) is not None))
+
+
+def sync(call: Call) -> Outcome:
+    error = refusal(call, call.request.group_id)
+    if error:
+        return _refused(call, error)
+    protocol_type = getattr(call.request, "protocol_type", None)
+    if protocol_type not in (PROTOCOL_TYPE, None):
+        return _forward(call)
+    try:
+        for entry in call.request.assignments:
+            entry.assignment = _assignment_to_broker(call, entry.assignment, protocol_type)
+    except ProtocolError:
+        return _refused(call, ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
+    known = call.zone.subscriptions.find(call.request.group_id, call.request.member_id)
+    subscribed = known.names if known is not None else ()
+
+    def finish(responses: list[Message]) -> Outcome:
+        (response,) = responses
+        try:
+            response.assignment = to_client(call.zone.rules, Assignment, response.assignment, subscribed)
+        except ProtocolError:
+            if protocol_type is not None:
+                response.assignment = NO_BLOB
+        return Answer(response)
+
+    return Forward((_broker_request(call),), finish)
+
+
+def _assignment_to_broker(call: Call, assignment: bytes, protocol_type: str | None) -> bytes:
+    try:
+        return to_broker(call.zone.rules, Assignment, assignment)
+    except ProtocolError:
+        if protocol_type is not None:
+            raise
+        # another protocol's; what looks like an attachment must come back all the same
+        return assignment if attached(assignment) is None else attach(assignment, assignment)
+
+
+def refusal(call: Call, group_id: str, *, empty_allowed: bool = False) -> ErrorCode | None:
+    """Why a group id is refused; None when it isn't."""
+    if not call.zone.rules.aliases:
+        return ErrorCode.GROUP_AUTHORIZATION_FAILED
+    if not group_id and not empty_allowed:
+        return ErrorCode.INVALID_GROUP_ID
+    if len(call.zone.rules.qualify(group_id).encode()) > MAX_ID_BYTES:
+        return ErrorCode.INVALID_GROUP_ID
+    return None
+
+
+def _forward(call: Call) -> Outcome:
+    return Forward((_broker_request(call),), lambda responses: Answer(responses[0]))
+
+
+def _broker_request(call: Call) -> BrokerRequest:
     call.request.group_id = call.zone.rules.qualify(call.request.group_id)
-    request = BrokerRequest(call.api_key, call.version, call.request)
-    return Forward((request,), lambda responses: Answer(responses[0]))
+    return BrokerRequest(call.api_key, call.version, call.request)
 
 
-def _refused(call: Call) -> Message:
-    if call.api_key == JOIN_GROUP:
-        # the broker's own shape of a refusal: no protocol, which is null only where the version allows it
-        protocol_name = None if call.version >= 7 else ""
-        return call.response.fit(
-            error_code=ErrorCode.INVALID_GROUP_ID, member_id=call.request.member_id, protocol_name=protocol_name
-        )
-    return call.response.fit(error_code=ErrorCode.INVALID_GROUP_ID)
+def _refused(call: Call, error: ErrorCode) -> Outcome:
+    """A refusal in the broker's own shape: no protocol, which is null only where the version allows it."""
+    call.refuse(error)
+    if call.api_key != JOIN_GROUP:
+        return Answer(call.response.fit(error_code=error))
+    # an authorizer's refusal comes before the coordinator has looked at the request
+    member_id = "" if error == ErrorCode.GROUP_AUTHORIZATION_FAILED else call.request.member_id
+    protocol_name = None if call.version >= 7 else ""
+    return Answer(call.response.fit(error_code=error, member_id=member_id, protocol_name=protocol_name))

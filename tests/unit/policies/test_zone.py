@@ -32,6 +32,19 @@ def test_aliases_by_backing_topic_in_the_order_of_the_zone() -> None:
     assert not RULES.is_shared("elsewhere")
 
 
+@pytest.mark.parametrize("name", ["orders", "stock", "kafka-orders", "elsewhere", "", "partner:?x"])
+def test_names_where_none_can_be_refused(name: str) -> None:
+    topic = RULES.topic_or_mark(name)
+    alias = RULES.alias(name)
+    assert topic == (alias.topic if alias is not None else "partner:?" + name)
+    assert RULES.name_or_unmark(topic) == name
+
+
+def test_names_that_a_zone_can_t_have_given() -> None:
+    assert [RULES.name_or_unmark(topic) for topic in ("elsewhere", "orders", "other:?x", "partner:x")] == [None] * 4
+    assert RULES.name_or_unmark(RULES.topic_or_mark("twin")) == "orders"
+
+
 def test_write_includes_read_and_a_zone_that_only_reads_is_not_writable() -> None:
     assert [alias.writable for alias in RULES.aliases] == [True, False, False]
     assert RULES.writable

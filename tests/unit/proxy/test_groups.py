@@ -1,11 +1,12 @@
 """Groups, coordinators, producers and configurations: ids in the zone's namespace, addresses and texts replaced."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from protocol.schema import Message, request_struct, response_struct
-from tests.unit.proxy.playbook import UNMAPPED_BROKER, Playbook, versions_of
+from tests.unit.proxy.playbook import UNMAPPED_BROKER, ZONE, Playbook, versions_of
 
 FIND_COORDINATOR, JOIN, HEARTBEAT, LEAVE, SYNC = 10, 11, 12, 13, 14
 INIT_PRODUCER_ID, DESCRIBE_CONFIGS = 22, 32
@@ -43,6 +44,33 @@ def test_an_empty_group_id_is_refused_here(key: int, version: int) -> None:
                 "members": (),
             }
         assert answer == answer.struct.fit(**expected)
+
+
+@pytest.mark.parametrize(("key", "version"), GROUP_APIS)
+def test_a_group_id_that_is_too_long_with_the_zone_s_name(key: int, version: int) -> None:
+    longest = "ü" * ((0x7FFF - len("partner:")) // 2)
+    with Playbook() as playbook:
+        dialogue = playbook.signed_in()
+        dialogue.client_sends(key, version, group_id=longest)
+        assert dialogue.broker_gets().message.group_id == "partner:" + longest
+        dialogue = playbook.signed_in()
+        dialogue.client_sends(key, version, group_id=longest + "xx")
+        dialogue.broker_gets_nothing()
+        assert dialogue.client_receives().error_code == 24
+
+
+@pytest.mark.parametrize(("key", "version"), GROUP_APIS)
+@pytest.mark.parametrize("group_id", ["g", ""])
+def test_a_zone_without_any_alias_has_no_groups(key: int, version: int, group_id: str) -> None:
+    with Playbook([replace(ZONE, aliases=())]) as playbook:
+        dialogue = playbook.signed_in()
+        dialogue.client_sends(key, version, request_struct(key, version).fit(group_id=group_id, member_id="m-1"))
+        dialogue.broker_gets_nothing()
+        answer = dialogue.client_receives()
+        refused: dict[str, Any] = {"error_code": 30}
+        if key == JOIN:
+            refused |= {"generation_id": -1, "protocol_name": None if version >= 7 else "", "member_id": ""}
+        assert answer == answer.struct.fit(**refused)
 
 
 @pytest.mark.parametrize("version", range(4))
