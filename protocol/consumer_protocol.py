@@ -6,7 +6,8 @@ Only what names topics is read. The user data, and all that follows the names (g
 versions, bytes that nobody knows) is kept as it came, and so is the order of everything. Some clients say version 1 and
 end before the owned partitions; coordinators don't mind, nor does this.
 
-A blob can carry another one at its end (`attach`, `attached`): whoever reads it stops after the last known field.
+A blob can carry another one at its end (`attach`, `attached`), with a flag: whoever reads it stops after the last known
+field.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,7 +27,7 @@ PROTOCOL_TYPE: Final = "consumer"
 """The one protocol type whose blobs coordinators read. All others are between the members."""
 
 _VERSION: Final = Packer(">h")
-_LENGTH: Final = Packer(">i")
+_ATTACHMENT_END: Final = Packer(">i?")
 _MAGIC: Final = b"\xffzonegate\x01"
 _ASSIGNMENT: Final = compile_struct(ConsumerProtocolAssignment)
 _SUBSCRIPTION: Final = compile_struct(ConsumerProtocolSubscription)
@@ -137,15 +138,15 @@ def _renamed(partitions: Partitions, names: Names) -> Partitions:
     return tuple(renamed.items())
 
 
-def attach(data: bytes, original: bytes) -> bytes:
-    """`data` that carries `original`, for whoever looks for it at the end."""
-    return data + original + _LENGTH.pack(len(original)) + _MAGIC
+def attach(data: bytes, original: bytes, flag: bool = False) -> bytes:
+    """`data` that carries `original` and a flag, for whoever looks for them at the end."""
+    return data + original + _ATTACHMENT_END.pack(len(original), flag) + _MAGIC
 
 
-def attached(data: bytes) -> bytes | None:
-    """What `data` carries; None for a blob without an attachment."""
-    end = len(data) - len(_MAGIC) - _LENGTH.size
+def attached(data: bytes) -> tuple[bytes, bool] | None:
+    """What `data` carries, and the flag; None for a blob without an attachment."""
+    end = len(data) - len(_MAGIC) - _ATTACHMENT_END.size
     if end < 0 or not data.endswith(_MAGIC):
         return None
-    length: int = _LENGTH.unpack_from(data, end)[0]
-    return data[end - length : end] if 0 <= length <= end else None
+    length, flag = _ATTACHMENT_END.unpack_from(data, end)
+    return (data[end - length : end], flag) if 0 <= length <= end else None

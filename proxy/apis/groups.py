@@ -13,7 +13,7 @@ from protocol.consumer_protocol import Subscription as SubscriptionBlob
 from protocol.error_codes import ErrorCode
 from protocol.errors import ProtocolError
 from protocol.schema import Message
-from proxy.apis.member_blobs import NO_BLOB, readable, shared_aliases, to_broker, to_client
+from proxy.apis.member_blobs import NO_BLOB, alone, readable, shared_aliases, to_broker, to_client
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 from proxy.subscriptions import Subscription
 
@@ -34,6 +34,7 @@ def leave(call: Call) -> Outcome:
     several = "members" in call.request.struct.names
     for member in call.request.members if several else (call.request,):
         call.zone.subscriptions.forget(call.request.group_id, member.member_id)
+        call.zone.owners.forget(call.request.group_id, member.member_id)
     return _forward(call)
 
 
@@ -83,16 +84,22 @@ def sync(call: Call) -> Outcome:
     protocol_type = getattr(call.request, "protocol_type", None)
     if protocol_type not in (PROTOCOL_TYPE, None):
         return _forward(call)
+    owners = _sole_owners(call)
     try:
         for entry in call.request.assignments:
-            entry.assignment = _assignment_to_broker(call, entry.assignment, protocol_type)
+            sole = entry.member_id in owners
+            entry.assignment = _assignment_to_broker(call, entry.assignment, protocol_type, sole)
     except ProtocolError:
         return _refused(call, ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
-    known = call.zone.subscriptions.find(call.request.group_id, call.request.member_id)
+    group_id, member_id, generation = call.request.group_id, call.request.member_id, call.request.generation_id
+    known = call.zone.subscriptions.find(group_id, member_id)
     subscribed = known.names if known is not None else ()
 
     def finish(responses: list[Message]) -> Outcome:
         (response,) = responses
+        attachment = attached(response.assignment)
+        if attachment is not None and attachment[1]:
+            call.zone.owners.remember(group_id, member_id, generation)
         try:
             response.assignment = to_client(call.zone.rules, Assignment, response.assignment, subscribed)
         except ProtocolError:
@@ -103,9 +110,17 @@ def sync(call: Call) -> Outcome:
     return Forward((_broker_request(call),), finish)
 
 
-def _assignment_to_broker(call: Call, assignment: bytes, protocol_type: str | None) -> bytes:
+def _sole_owners(call: Call) -> frozenset[str]:
+    """The members whose backing partitions nobody else commits in this generation."""
     try:
-        return to_broker(call.zone.rules, Assignment, assignment)
+        return alone(call.zone.rules, {entry.member_id: entry.assignment for entry in call.request.assignments})
+    except ProtocolError:
+        return frozenset()
+
+
+def _assignment_to_broker(call: Call, assignment: bytes, protocol_type: str | None, sole: bool) -> bytes:
+    try:
+        return to_broker(call.zone.rules, Assignment, assignment, sole)
     except ProtocolError:
         if protocol_type is not None:
             raise

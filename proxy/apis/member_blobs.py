@@ -9,7 +9,7 @@ What a client gets back is byte for byte what a client of the zone has sent. Whe
 by a client outside of the gateway, is renamed as far as it goes.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from policies.zone import ZoneRules
@@ -22,14 +22,17 @@ NO_BLOB: Final = b""
 """A member without a subscription or assignment, which is no blob of any version."""
 
 
-def to_broker(rules: ZoneRules, kind: Kind, data: bytes) -> bytes:
-    """A client's blob for the coordinator. Raises ProtocolError when it can't be read or its names are too long."""
+def to_broker(rules: ZoneRules, kind: Kind, data: bytes, flag: bool = False) -> bytes:
+    """A client's blob for the coordinator. Raises ProtocolError when it can't be read or its names are too long.
+
+    `flag` travels with a blob that names an alias of a shared topic.
+    """
     if data == NO_BLOB:
         return data
     blob = kind.parse(data)
     renamed = blob.renamed(lambda name: (rules.topic_or_mark(name),)).build()
     if shared_aliases(rules, blob) or to_client(rules, kind, renamed) != data:
-        return attach(renamed, data)
+        return attach(renamed, data, flag)
     return renamed
 
 
@@ -39,9 +42,9 @@ def to_client(rules: ZoneRules, kind: Kind, data: bytes, subscribed: Collection[
     `subscribed` says which aliases of a shared topic are meant where the blob doesn't. A topic outside the zone, which
     only a client outside of the gateway can have named, is left out.
     """
-    original = attached(data)
-    if original is not None:
-        return original
+    attachment = attached(data)
+    if attachment is not None:
+        return attachment[0]
     return _rename(rules, kind, data, subscribed) if data != NO_BLOB else data
 
 
@@ -54,6 +57,19 @@ def _rename(rules: ZoneRules, kind: Kind, data: bytes, subscribed: Collection[st
         return (name,) if name is not None else ()
 
     return kind.parse(data).renamed(names).build()
+
+
+def alone(rules: ZoneRules, assignments: Mapping[str, bytes]) -> frozenset[str]:
+    """The members that share no backing partition with another one; `assignments` are the leader's, by member."""
+    members: dict[tuple[str, int], set[str]] = {}
+    for member, data in assignments.items():
+        for name, partitions in Assignment.parse(data).assigned if data != NO_BLOB else ():
+            alias = rules.alias(name)
+            for partition in partitions if alias is not None and rules.is_shared(alias.topic) else ():
+                assert alias is not None
+                members.setdefault((alias.topic, partition), set()).add(member)
+    crowded = {member for several in members.values() if len(several) > 1 for member in several}
+    return frozenset(assignments.keys() - crowded)
 
 
 def readable(rules: ZoneRules, kind: Kind, data: bytes, subscribed: Collection[str] = ()) -> bytes:

@@ -153,18 +153,18 @@ def test_a_name_that_does_not_fit() -> None:
         Assignment.parse(assignment(0, [("a" * 32767, [0])])).renamed(shout).build()
 
 
-@given(subscriptions, st.binary(max_size=40))
-def test_what_a_blob_carries_is_found_and_does_not_disturb(data: bytes, original: bytes) -> None:
-    carrying = attach(data, original)
-    assert attached(carrying) == original
+@given(subscriptions, st.binary(max_size=40), st.booleans())
+def test_what_a_blob_carries_is_found_and_does_not_disturb(data: bytes, original: bytes, flag: bool) -> None:
+    carrying = attach(data, original, flag)
+    assert attached(carrying) == (original, flag)
     assert read_subscription(carrying) == read_subscription(data)
-    assert attached(attach(carrying, carrying)) == carrying
+    assert attached(attach(carrying, carrying)) == (carrying, False)
 
 
 @given(st.binary(max_size=40))
 def test_nothing_is_carried(data: bytes) -> None:
     assert attached(data) is None
-    mark = attach(b"", b"")[4:]
+    mark = attach(b"", b"")[5:]
     for length in (-1, len(data) + 1, 0x7FFFFFFF, -(2**31)):
-        assert attached(data + length.to_bytes(4, "big", signed=True) + mark) is None
+        assert attached(data + length.to_bytes(4, "big", signed=True) + b"\0" + mark) is None
     assert attached(mark) is None

@@ -21,7 +21,7 @@ from tests.unit.proxy.playbook import ZONE, BrokerGot, Dialogue, Playbook, versi
 JOIN, SYNC = 11, 14
 RULES = ZoneRules(ZONE)
 MARKED = "partner:?"
-TAIL = attach(b"", b"")[4:]
+TAIL = attach(b"", b"")[5:]
 
 NAMES = st.sampled_from(["orders", "twin", "stock", "invoices", "kafka-stock", "elsewhere", "", "partner:?x"])
 PARTITIONS = st.lists(st.tuples(NAMES, st.lists(st.integers(0, 9), max_size=4)), max_size=5)
@@ -61,7 +61,7 @@ def test_two_aliases_of_a_topic_become_one_and_the_blob_carries_both(version: in
     assert topics == ["kafka-orders", "kafka-stock"]
     assert owned == ([("kafka-orders", [0, 1]), ("kafka-stock", [0])] if version else [])
     assert others == read_subscription(data)[2]
-    assert attached(sent) == data
+    assert attached(sent) == (data, False)
 
 
 def test_even_one_alias_of_a_shared_topic_is_carried() -> None:
@@ -210,6 +210,36 @@ def test_assigning(version: int) -> None:
         for before, blob in zip(blobs, sent, strict=True):
             syncs(dialogue, version, protocol_type="consumer")
             assert synced(dialogue, dialogue.broker_gets(), blob) == before
+
+
+@pytest.mark.parametrize("version", versions_of(SYNC))
+@pytest.mark.parametrize(
+    ("assigned", "alone"),
+    [
+        ([[("orders", [0]), ("twin", [0])], [("orders", [1]), ("twin", [1])]], [True, True]),
+        ([[("orders", [0, 1])], [("twin", [0, 1])]], [False, False]),
+        ([[("orders", [0, 1]), ("twin", [0])], [("twin", [1])], [("twin", [2])]], [False, False, True]),
+        ([[("orders", [0]), ("stock", [0])], [("stock", [1])]], [True, False]),
+    ],
+)
+def test_members_learn_whether_they_commit_their_partitions_alone(
+    version: int, assigned: list[list[tuple[str, list[int]]]], alone: list[bool]
+) -> None:
+    """`stock` has one alias: nothing has to be known of it."""
+    with Playbook() as playbook:
+        leader, elsewhere = playbook.signed_in(), playbook.another_gateway()
+        syncs(leader, version, *(assignment(0, each) for each in assigned), protocol_type="consumer")
+        got = leader.broker_gets()
+        for n, entry in enumerate(got.message.assignments):
+            dialogue = elsewhere.signed_in()
+            struct = request_struct(SYNC, version)
+            dialogue.client_sends(
+                SYNC, version, struct.fit(group_id="g", generation_id=7, member_id=f"m-{n}", protocol_type="consumer")
+            )
+            synced(dialogue, dialogue.broker_gets(), entry.assignment)
+            owners = elsewhere.zone().owners
+            assert owners.covers("g", f"m-{n}", 7) == alone[n]
+            assert not owners.covers("g", f"m-{n}", 8)
 
 
 @pytest.mark.parametrize("version", versions_of(SYNC))
