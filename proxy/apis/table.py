@@ -19,6 +19,8 @@ from proxy.apis import (
     offsets,
     produce,
     producers,
+    transaction_lists,
+    transactions,
 )
 from proxy.apis.plan import ApiEntry, RequestPlan, Treatment, make_plan
 
@@ -42,15 +44,21 @@ _SERVED: Final = (
     ApiEntry(18, _TERMINATE, (0, 4), "-", "35, 42"),
     ApiEntry(22, _REWRITE, (0, 5), "WRITE", "31, 53, 42", producers.handle),
     ApiEntry(23, _REWRITE, (2, 4), "READ", "29 per partition", offsets.offset_for_leader_epoch),
+    ApiEntry(24, _REWRITE, (0, 3), "WRITE", "29, 3, 55 per partition, all or nothing; 53, 42 on each",
+             transactions.add_partitions),
+    ApiEntry(25, _REWRITE, (0, 4), "WRITE", "53, 42, 24", transactions.add_offsets),
+    ApiEntry(26, _REWRITE, (0, 5), "WRITE", "53, 42", transactions.end),
     ApiEntry(32, _REWRITE, (1, 4), "READ", "29, 31, 42 per resource", configs.handle),
     ApiEntry(36, _TERMINATE, (0, 2), "-", "58, 34"),
     ApiEntry(60, _REWRITE, (0, 2), "any", "114, 115", cluster.handle),
+    ApiEntry(65, _REWRITE, (0, 0), "WRITE", "53, 42 per id", transaction_lists.describe),
+    ApiEntry(66, _FILTER, (0, 2), "WRITE", "empty list; 128", transaction_lists.list_own),
 )  # fmt: skip
 
 # Not offered by this version: a request for one of them ends the connection, as with any API that isn't advertised.
 _DENIED: Final = (19, 20, 21, 29, 30, 31, 33, 35, 37, 43, 44, 45, 46, 48, 49, 50, 51, 61)
 _HIDDEN: Final = (
-    15, 16, 24, 25, 26, 27, 28, 34, 38, 39, 40, 41, 42, 47, 55, 57, 64, 65, 66, 68, 69, 71, 72, 74, 75, 76, 77, 78, 79,
+    15, 16, 27, 28, 34, 38, 39, 40, 41, 42, 47, 55, 57, 64, 68, 69, 71, 72, 74, 75, 76, 77, 78, 79,
     80, 81, 88, 89, 90, 91, 92,
 )  # fmt: skip
 _BETWEEN_BROKERS: Final = (52, 53, 54, 56, 58, 59, 62, 63, 67, 70, 73, 82, 83, 84, 85, 86, 87)
