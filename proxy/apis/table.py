@@ -21,6 +21,7 @@ from proxy.apis import (
     producers,
     transaction_lists,
     transactions,
+    txn_offsets,
 )
 from proxy.apis.plan import ApiEntry, RequestPlan, Treatment, make_plan
 
@@ -48,6 +49,7 @@ _SERVED: Final = (
              transactions.add_partitions),
     ApiEntry(25, _REWRITE, (0, 4), "WRITE", "53, 42, 24", transactions.add_offsets),
     ApiEntry(26, _REWRITE, (0, 5), "WRITE", "53, 42", transactions.end),
+    ApiEntry(28, _REWRITE, (0, 5), "READ", "29 per partition; 53, 42 on each", txn_offsets.commit),
     ApiEntry(32, _REWRITE, (1, 4), "READ", "29, 31, 42 per resource", configs.handle),
     ApiEntry(36, _TERMINATE, (0, 2), "-", "58, 34"),
     ApiEntry(60, _REWRITE, (0, 2), "any", "114, 115", cluster.handle),
@@ -58,7 +60,7 @@ _SERVED: Final = (
 # Not offered by this version: a request for one of them ends the connection, as with any API that isn't advertised.
 _DENIED: Final = (19, 20, 21, 29, 30, 31, 33, 35, 37, 43, 44, 45, 46, 48, 49, 50, 51, 61)
 _HIDDEN: Final = (
-    15, 16, 27, 28, 34, 38, 39, 40, 41, 42, 47, 55, 57, 64, 68, 69, 71, 72, 74, 75, 76, 77, 78, 79,
+    15, 16, 27, 34, 38, 39, 40, 41, 42, 47, 55, 57, 64, 68, 69, 71, 72, 74, 75, 76, 77, 78, 79,
     80, 81, 88, 89, 90, 91, 92,
 )  # fmt: skip
 _BETWEEN_BROKERS: Final = (52, 53, 54, 56, 58, 59, 62, 63, 67, 70, 73, 82, 83, 84, 85, 86, 87)
