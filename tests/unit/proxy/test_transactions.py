@@ -21,7 +21,7 @@ NO_USE = [(READER, "tx", 53), (READER, "", 53), (ZONE, "", 42), (ZONE, TOO_LONG,
 no_use = pytest.mark.parametrize(("zone", "transactional_id", "error"), NO_USE)
 
 
-def versions(*keys: int) -> Any:
+def versions(*keys: int) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("key", "version"), [(key, version) for key in keys for version in versions_of(key)])
 
 
