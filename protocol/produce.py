@@ -1,7 +1,7 @@
 """The byte path of Produce: finds names and lengths, splices, and never looks into record batches.
 
-Each parser returns None for anything out of the ordinary (tagged fields, transactions, errors, malformed bytes); the
-typed path then decides. Both paths give the same bytes where this one answers; a property test compares them.
+Each parser returns None for anything out of the ordinary (tagged fields, errors, malformed bytes); the typed path then
+decides. Both paths give the same bytes where this one answers; a property test compares them.
 
 Versions: 3-8 plain, 9+ flexible, 10+ tagged leaders and endpoints, 13 topic ids instead of names (KIP-516).
 """
@@ -12,13 +12,18 @@ from struct import error as StructError
 from typing import Final
 
 from protocol.errors import DecodeError
-from protocol.spans import INT16, TopicSpan, read_count, read_no_tags, read_topic
+from protocol.spans import TopicSpan, read_count, read_no_tags, read_topic
 
 KEY: Final = 0
 FIRST_FLEXIBLE: Final = 9
 FIRST_WITH_IDS: Final = 13
 
 _ACKS_TIMEOUT: Final = Struct(">hi")
+
+_NULL_STRING: Final = b"\xff\xff"
+
+MAX_PLAIN_ID_BYTES: Final = 1024
+"""Of a transactional id on the byte path: there is place for a prefix, and nobody has longer ones."""
 
 NO_TAGS: Final = b"\0\0\0"
 """The tagged fields after the last record batch: partition, topic and request have none."""
@@ -28,13 +33,15 @@ NO_TAGS: Final = b"\0\0\0"
 class ProduceSpans:
     acks: int
     topics: list[TopicSpan]
+    transactional_id: TopicSpan | None
+    """The span to replace with its length, and the id's bytes; None for a producer without transactions."""
 
 
 def parse_request(data: bytes, pos: int, end: int, version: int) -> ProduceSpans | None:
     """The spans of a whole request body in data[pos:end], or None where the typed path must look."""
     flexible, by_id = version >= FIRST_FLEXIBLE, version >= FIRST_WITH_IDS
     try:
-        acks, pos = _parse_prologue(data, pos, flexible)
+        transactional_id, acks, pos = _parse_prologue(data, pos, flexible)
         topics = []
         count, pos = read_count(data, pos, flexible)
         for _ in range(count):
@@ -47,7 +54,7 @@ def parse_request(data: bytes, pos: int, end: int, version: int) -> ProduceSpans
             pos += 1
     except (StructError, IndexError, DecodeError):
         return None
-    return ProduceSpans(acks, topics) if pos == end else None
+    return ProduceSpans(acks, topics, transactional_id) if pos == end else None
 
 
 def parse_stream_head(data: bytes, pos: int, end: int, version: int) -> ProduceSpans | None:
@@ -57,7 +64,7 @@ def parse_stream_head(data: bytes, pos: int, end: int, version: int) -> ProduceS
     """
     flexible, by_id = version >= FIRST_FLEXIBLE, version >= FIRST_WITH_IDS
     try:
-        acks, pos = _parse_prologue(data, pos, flexible)
+        transactional_id, acks, pos = _parse_prologue(data, pos, flexible)
         count, pos = read_count(data, pos, flexible)
         topic, pos = read_topic(data, pos, flexible, by_id)
         partitions, pos = read_count(data, pos, flexible)
@@ -67,20 +74,19 @@ def parse_stream_head(data: bytes, pos: int, end: int, version: int) -> ProduceS
     if count != 1 or partitions != 1 or pos + length + (len(NO_TAGS) if flexible else 0) != end:
         return None
     topic.record_bytes = length
-    return ProduceSpans(acks, [topic])
+    return ProduceSpans(acks, [topic], transactional_id)
 
 
-def _parse_prologue(data: bytes, pos: int, flexible: bool) -> tuple[int, int]:
-    """acks; raises DecodeError for a transactional request, which the typed path handles."""
-    if flexible:
-        if data[pos]:
-            raise DecodeError("transactional")
-        pos += 1
+def _parse_prologue(data: bytes, pos: int, flexible: bool) -> tuple[TopicSpan | None, int, int]:
+    """The transactional id and acks; raises DecodeError for an id that the typed path must look at."""
+    transactional_id = None
+    if data[pos] == 0 if flexible else data[pos : pos + 2] == _NULL_STRING:
+        pos += 1 if flexible else 2
     else:
-        if INT16.unpack_from(data, pos)[0] >= 0:
-            raise DecodeError("transactional")
-        pos += 2
-    return _ACKS_TIMEOUT.unpack_from(data, pos)[0], pos + 6
+        transactional_id, pos = read_topic(data, pos, flexible, False)
+        if not transactional_id.key.isascii() or not 0 < len(transactional_id.key) <= MAX_PLAIN_ID_BYTES:
+            raise DecodeError("an unusual transactional id")
+    return transactional_id, _ACKS_TIMEOUT.unpack_from(data, pos)[0], pos + 6
 
 
 def _skip_partitions(data: bytes, pos: int, end: int, flexible: bool) -> tuple[int, int]:

@@ -22,7 +22,10 @@ COPY_BYTES: Final = 4096
 
 @dataclass(slots=True)
 class TopicSpan:
-    """A topic in a message: its key (the name's bytes, or the id), the span to replace with its length, its records."""
+    """A topic in a message: its key (the name's bytes, or the id), the span to replace with its length, its records.
+
+    A transactional id is spelled as a name is, and has no records.
+    """
 
     key: bytes
     start: int

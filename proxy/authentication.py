@@ -45,7 +45,7 @@ class Identity:
 class Authentication:
     """The conversation of one connection. `state` is the connection's until it is READY."""
 
-    def __init__(self, zones: ZoneRegistry, broker_versions: Callable[[], api_versions.Ranges]) -> None:
+    def __init__(self, zones: ZoneRegistry, broker_versions: Callable[[], api_versions.BrokerVersions]) -> None:
         self.state = SessionState.CONNECTED
         self.identity: Identity | None = None
         self.failure = ""
@@ -84,7 +84,8 @@ class Authentication:
     def _versions(self, version: int, request: Message) -> Message:
         if not api_versions.has_valid_software(request):
             return api_versions.build_invalid(version)
-        return api_versions.build_response(version, api_versions.intersect(OFFERED, self._broker_versions()))
+        broker = self._broker_versions()
+        return api_versions.build_response(version, api_versions.intersect(OFFERED, broker.apis), broker.features)
 
     def _handshake(self, version: int, request: Message) -> Message:
         struct = response_struct(SASL_HANDSHAKE, version)

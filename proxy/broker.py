@@ -75,7 +75,7 @@ class BrokerConnection(asyncio.Protocol):
     def __init__(self, on_lost: OnLost, client_gate: ReadGate, budget: MemoryBudget) -> None:
         self.on_lost = on_lost
         self.gate = ReadGate()
-        self.versions: api_versions.Ranges = {}
+        self.versions = api_versions.BrokerVersions()
         self._client_gate = client_gate
         self._budget = budget
         self._budget_taken = 0
@@ -208,7 +208,7 @@ async def connect(
             request = request_struct(api_versions.KEY, 4).new(
                 client_software_name="zonegate", client_software_version="0"
             )
-            connection.versions = api_versions.ranges_of(await connection.request(api_versions.KEY, 4, request))
+            connection.versions = api_versions.versions_of(await connection.request(api_versions.KEY, 4, request))
         except BaseException:
             connection.abort()
             raise

@@ -40,7 +40,7 @@ class Cluster:
         self.cluster_id = ""
         self.reachable = False
         self.problem = "not asked yet"
-        self.versions: dict[int, api_versions.Ranges] = {}
+        self.versions: dict[int, api_versions.BrokerVersions] = {}
         self.on_brokers: Callable[[Iterable[int]], Awaitable[None]] | None = None
         self._config = config
         self._budget = budget
@@ -60,10 +60,10 @@ class Cluster:
     def broker_at(self, address: Address) -> int | None:
         return next((broker_id for broker_id, known in self.brokers.items() if known == address), None)
 
-    def versions_for(self, broker_id: int | None) -> api_versions.Ranges:
+    def versions_for(self, broker_id: int | None) -> api_versions.BrokerVersions:
         """What a broker offers; for the bootstrap port, and while unknown, what all known brokers offer."""
         known = self.versions.get(broker_id) if broker_id is not None else None
-        return known if known is not None else api_versions.common(self.versions.values())
+        return known if known is not None else api_versions.common_versions(self.versions.values())
 
     def saw_brokers(self, broker_ids: Sequence[int]) -> None:
         """A broker told of these; unknown ones are looked up soon."""

@@ -13,25 +13,32 @@ from policies.positions import Position
 MAX_TRANSACTIONS: Final = 10_000
 """Per zone; the least recently used are forgotten first."""
 
-Transaction = tuple[str, int, int, str]
-"""Transactional id, producer id and epoch, group."""
+Transaction = tuple[int, int, str]
+"""Producer id and epoch, group. Since transactions v2 each transaction has an epoch of its own, before it had none."""
 
 Partition = tuple[str, int]
 """Backing topic, index."""
 
 
 class PendingCommits:
-    """Transaction -> what it has committed so far."""
+    """Transactional id -> what its transaction has committed so far."""
 
     __slots__ = ("_transactions",)
 
     def __init__(self) -> None:
-        self._transactions: OrderedDict[Transaction, dict[Partition, Position]] = OrderedDict()
+        self._transactions: OrderedDict[str, dict[Transaction, dict[Partition, Position]]] = OrderedDict()
 
-    def of(self, transaction: Transaction) -> dict[Partition, Position]:
+    def of(self, transactional_id: str, transaction: Transaction) -> dict[Partition, Position]:
         """To read and to fill."""
-        found = self._transactions.setdefault(transaction, {})
-        self._transactions.move_to_end(transaction)
+        known = self._transactions.setdefault(transactional_id, {})
+        self._transactions.move_to_end(transactional_id)
         if len(self._transactions) > MAX_TRANSACTIONS:
             self._transactions.popitem(last=False)
-        return found
+        # a producer with a newer epoch has fenced all others
+        for older in [each for each in known if each[:2] != transaction[:2]]:
+            del known[older]
+        return known.setdefault(transaction, {})
+
+    def forget(self, transactional_id: str) -> None:
+        """The transaction is ending."""
+        self._transactions.pop(transactional_id, None)

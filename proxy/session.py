@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final, cast
 
+from protocol.api_versions import BrokerVersions
 from protocol.errors import BrokerProtocolError, ClientProtocolError, EncodeError, ProtocolError
 from protocol.framing import (
     MAX_FRAME_BYTES,
@@ -98,7 +99,7 @@ class _BrokerView:
 
     def __init__(self, cluster: Cluster, broker: BrokerConnection) -> None:
         self._cluster = cluster
-        self._versions = broker.versions
+        self._versions = broker.versions.apis
 
     def version_range(self, api_key: int) -> tuple[int, int]:
         return self._versions[api_key]
@@ -119,7 +120,7 @@ class ClientSession(asyncio.Protocol):
         self.credential_id = ""
         self._services = services
         self._broker_id = broker_id
-        self._authentication = Authentication(services.zones, lambda: services.cluster.versions_for(broker_id))
+        self._authentication = Authentication(services.zones, self._broker_versions)
         self._state = SessionState.CONNECTED
         self._transport: asyncio.Transport | None = None
         self._broker: BrokerConnection | None = None
@@ -224,6 +225,12 @@ class ClientSession(asyncio.Protocol):
             size, self._budget_taken = self._budget_taken, 0
             self._services.budget.give(size, self.gate)
 
+    def _broker_versions(self) -> BrokerVersions:
+        """Of the very broker behind this connection; before there is one, what is known of the brokers of its port."""
+        if self._broker is not None:
+            return self._broker.versions
+        return self._services.cluster.versions_for(self._broker_id)
+
     def answer_locally(self, data: bytes, start: int, end: int) -> bytes:
         """ApiVersions and the SASL requests of a client that has signed in."""
         return self._authentication.answer(data, start, end)
@@ -292,7 +299,7 @@ class ClientSession(asyncio.Protocol):
         self._pipeline = Pipeline(
             self,
             broker,
-            plans_for(broker.versions),
+            plans_for(broker.versions.apis),
             self._zone,
             self._services.routing,
             _BrokerView(cluster, broker),

@@ -55,16 +55,16 @@ class Route:
         self.alias = alias
         self.meter = meter
         self.writable = alias.writable
-        self.client = _spell(alias.name, alias_id)
-        self.broker = _spell(alias.topic, topic_id)
+        self.client = (*spell(alias.name.encode()), alias_id)
+        self.broker = (*spell(alias.topic.encode()), topic_id)
         self.broker_keys = (alias.topic.encode(), alias.topic.encode(), topic_id)
 
 
-def _spell(name: str, topic_id: bytes) -> tuple[bytes, bytes, bytes]:
-    raw = name.encode()
+def spell(raw: bytes) -> tuple[bytes, bytes]:
+    """A name or id with its length, PLAIN and COMPACT."""
     compact = bytearray()
     write_uvarint(compact, len(raw) + 1)
-    return len(raw).to_bytes(2, "big") + raw, bytes(compact) + raw, topic_id
+    return len(raw).to_bytes(2, "big") + raw, bytes(compact) + raw
 
 
 class ZoneState:
@@ -75,6 +75,7 @@ class ZoneState:
         self.name = rules.name
         self.metrics = metrics
         self.cluster_id = virtual_cluster_id(id_key, rules.name)
+        self.transactional_prefix = rules.prefix.encode()
         self.commits = Turnstile()
         """Group by group: a commit that is merged into what is stored must not overtake another."""
         self.subscriptions = Subscriptions()

@@ -10,6 +10,7 @@ from protocol.schema import Message
 from proxy.apis.groups import refusal
 from proxy.apis.merged_commit import COMMIT, MergedCommit, answer, broker_request, codes_of, must_merge
 from proxy.apis.topics import Split
+from proxy.apis.transactional_ids import refusal_of
 from proxy.exchange import Answer, Call, Forward, Outcome
 
 
@@ -20,11 +21,8 @@ def commit(call: Call) -> Outcome:
 
 def commit_in_transaction(call: Call) -> Outcome:
     """TxnOffsetCommit."""
-    if not call.zone.rules.writable:
-        return _commit(call, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
-    if not call.request.transactional_id:
-        return _commit(call, ErrorCode.INVALID_REQUEST)
-    return _commit(call, refusal(call, call.request.group_id))
+    refused = refusal_of(call.zone.rules, call.request.transactional_id)
+    return _commit(call, refused if refused is not None else refusal(call, call.request.group_id))
 
 
 def _commit(call: Call, refused: ErrorCode | None) -> Outcome:

@@ -1,4 +1,4 @@
-"""FindCoordinator (10): group ids in the zone's own namespace, the coordinator at the gateway's address.
+"""FindCoordinator (10): group and transactional ids in the zone's own namespace, brokers at the gateway's addresses.
 
 Versions: 0-3 one key, 4+ a batch with an error per key (KIP-699), 6 share groups (not offered).
 """
@@ -6,8 +6,10 @@ Versions: 0-3 one key, 4+ a batch with an error per key (KIP-699), 6 share group
 from collections.abc import Sequence
 from typing import Any, Final
 
+from policies.zone import ZoneRules
 from protocol.error_codes import ErrorCode, text_of
 from protocol.schema import Message, Struct
+from proxy.apis.transactional_ids import is_too_long, refusal_of
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 
 KEY: Final = 10
@@ -20,7 +22,7 @@ def handle(call: Call) -> Outcome:
     request = call.request
     batch = call.version >= FIRST_WITH_BATCHES
     keys: Sequence[str] = request.coordinator_keys if batch else (request.key,)
-    refused = {key: _refusal(getattr(request, "key_type", GROUP), key) for key in keys}
+    refused = {key: _refusal(call.zone.rules, getattr(request, "key_type", GROUP), key) for key in keys}
     granted = tuple(call.zone.rules.qualify(key) for key in dict.fromkeys(keys) if refused[key] is None)
     for error in refused.values():
         if error is not None:
@@ -34,11 +36,11 @@ def handle(call: Call) -> Outcome:
     )
 
 
-def _refusal(key_type: int, key: str) -> ErrorCode | None:
+def _refusal(rules: ZoneRules, key_type: int, key: str) -> ErrorCode | None:
     if key_type == GROUP:
-        return ErrorCode.INVALID_GROUP_ID if not key else None
+        return ErrorCode.INVALID_GROUP_ID if not key or is_too_long(rules, key) else None
     if key_type == TRANSACTION:
-        return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED if key else ErrorCode.INVALID_REQUEST
+        return refusal_of(rules, key)
     return ErrorCode.INVALID_REQUEST
 
 

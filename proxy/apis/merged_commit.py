@@ -202,8 +202,8 @@ class MergedCommit:
         request = self._call.request
         if self._call.api_key != TRANSACTIONAL:
             return {}
-        transaction = request.transactional_id, request.producer_id, request.producer_epoch, request.group_id
-        return self._call.zone.pending_commits.of(transaction)
+        transaction = request.producer_id, request.producer_epoch, request.group_id
+        return self._call.zone.pending_commits.of(request.transactional_id, transaction)
 
     def _finish(self) -> Answer:
         return answer(self._call, self._split, self._codes, self._response)

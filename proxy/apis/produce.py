@@ -1,8 +1,9 @@
 """Produce (0): WRITE aliases become backing topics; record batches are never looked into.
 
 Versions: 3-8 plain, 9+ flexible, 10+ new leaders in tagged fields (KIP-951), 12 transactions v2 (KIP-890), 13 topic ids
-(KIP-516). acks=0 gets no response: when anything was refused, the connection is closed behind the rest, so that the
-producer learns that something is wrong, as a broker does it.
+(KIP-516). A transactional id is put into the zone's namespace; whether records are transactional and their partitions
+part of the transaction is the broker's business. acks=0 gets no response: when anything was refused, the connection is
+closed behind the rest, so that the producer learns that something is wrong, as a broker does it.
 """
 
 from typing import Final
@@ -16,9 +17,10 @@ from protocol.spans import TopicSpan, splice
 from proxy.apis.plan import Connection, RequestPlan
 from proxy.apis.spliced import SplicedExchange, spelling
 from proxy.apis.topics import Shape, Split, rewrite_leaders
+from proxy.apis.transactional_ids import refusal_of
 from proxy.close import CloseReason
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome, Pieces, Send
-from proxy.zones import BY_ID, Route, ZoneState
+from proxy.zones import BY_ID, PLAIN, Route, ZoneState, spell
 
 SHAPE: Final = Shape(
     request_topics="topic_data",
@@ -36,7 +38,10 @@ def handle(call: Call) -> Outcome:
     """The typed path: anything that the byte path leaves alone."""
     request = call.request
     if request.transactional_id is not None:
-        return _refuse_transaction(call)
+        error = refusal_of(call.zone.rules, request.transactional_id)
+        if error is not None:
+            return _refuse_transaction(call, error)
+        request.transactional_id = call.zone.rules.qualify(request.transactional_id)
     split = Split(call, SHAPE, request.topic_data)
     for asked in split.asked:
         if asked.alias is not None and not asked.error:
@@ -53,7 +58,12 @@ def handle(call: Call) -> Outcome:
 
 def _broker_request(call: Call, split: Split, layer: int) -> BrokerRequest:
     request = call.request
-    message = request.struct.new(acks=request.acks, timeout=request.timeout, topic_data=split.topics_of(layer))
+    message = request.struct.new(
+        transactional_id=request.transactional_id,
+        acks=request.acks,
+        timeout=request.timeout,
+        topic_data=split.topics_of(layer),
+    )
     return BrokerRequest(produce.KEY, call.version, message)
 
 
@@ -84,9 +94,8 @@ def _replace_texts(partition: Message, _alias: Alias) -> Message:
     return partition
 
 
-def _refuse_transaction(call: Call) -> Outcome:
-    """Transactions are not offered: every partition gets the error, as for a transactional id without permission."""
-    error = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+def _refuse_transaction(call: Call, error: ErrorCode) -> Outcome:
+    """A transactional id that the zone can't use: every partition gets the error."""
     if call.request.acks == 0:
         return Send((), CloseReason.ACKS_0_REFUSED)
     split = Split(call, SHAPE, call.request.topic_data)
@@ -122,7 +131,7 @@ def on_bytes(connection: Connection, plan: RequestPlan, data: bytes, start: int,
     routes = _routes(connection.zone(), spans, kind)
     if not routes or (len(routes) > 1 and len({route.alias.topic for route in routes}) != len(routes)):
         return False
-    pieces, size = splice(data, body, end, spans.topics, [route.broker[kind] for route in routes])
+    pieces, size = splice(data, body, end, *_replacements(connection.zone(), spans, routes, kind))
     _send(connection, plan, data, start, end, spans, routes, pieces, size)
     return True
 
@@ -138,7 +147,7 @@ def on_large_head(
     routes = _routes(connection.zone(), spans, kind)
     if not routes:
         return None
-    pieces, here = splice(data, body, len(data), spans.topics, [routes[0].broker[kind]])
+    pieces, here = splice(data, body, len(data), *_replacements(connection.zone(), spans, routes, kind))
     _send(connection, plan, data, start, end, spans, routes, pieces, here + end - len(data))
     return connection.forward_more
 
@@ -153,6 +162,17 @@ def _routes(zone: ZoneState, spans: produce.ProduceSpans, kind: int) -> list[Rou
             return None
         routes.append(route)
     return routes
+
+
+def _replacements(
+    zone: ZoneState, spans: produce.ProduceSpans, routes: list[Route], kind: int
+) -> tuple[list[TopicSpan], list[bytes]]:
+    """Spans, and what the broker is told instead; that a topic may be written means that a transactional id may be."""
+    names = [route.broker[kind] for route in routes]
+    if spans.transactional_id is None:
+        return spans.topics, names
+    qualified = spell(zone.transactional_prefix + spans.transactional_id.key)[kind != PLAIN]
+    return [spans.transactional_id, *spans.topics], [qualified, *names]
 
 
 def _send(

@@ -1,11 +1,13 @@
-"""InitProducerId (22): idempotent producers, which are every client's default. Versions 0-5; 6 is unstable in Kafka.
+"""InitProducerId (22): producer ids for idempotent producers, which are every client's default, and transactional ones.
 
-A transactional id is refused: transactions are not offered.
+Versions 0-5; 6 (KIP-939, two-phase commit) is unstable in Kafka. No transactional id stays none; one that is given is
+put into the zone's namespace.
 """
 
 from typing import Final
 
 from protocol.error_codes import ErrorCode
+from proxy.apis.transactional_ids import refusal_of
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 
 KEY: Final = 22
@@ -16,12 +18,13 @@ def handle(call: Call) -> Outcome:
     if error is not None:
         call.refuse(error)
         return Answer(call.response.fit(error_code=error, producer_id=-1, producer_epoch=-1))
+    if call.request.transactional_id is not None:
+        call.request.transactional_id = call.zone.rules.qualify(call.request.transactional_id)
     request = BrokerRequest(KEY, call.version, call.request)
     return Forward((request,), lambda responses: Answer(responses[0]))
 
 
 def _refusal(call: Call) -> ErrorCode | None:
-    transactional_id = call.request.transactional_id
-    if transactional_id is None:
+    if call.request.transactional_id is None:
         return None if call.zone.rules.writable else ErrorCode.CLUSTER_AUTHORIZATION_FAILED
-    return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED if transactional_id else ErrorCode.INVALID_REQUEST
+    return refusal_of(call.zone.rules, call.request.transactional_id)

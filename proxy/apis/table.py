@@ -21,6 +21,8 @@ from proxy.apis import (
     offsets,
     produce,
     producers,
+    transaction_lists,
+    transactions,
 )
 from proxy.apis.plan import ApiEntry, RequestPlan, Treatment, make_plan
 
@@ -33,7 +35,7 @@ _SERVED: Final = (
     ApiEntry(1, _REWRITE, (4, 18), "READ", "29, 100 per partition; 70 for a session", fetch.handle, fetch.on_bytes),
     ApiEntry(2, _REWRITE, (1, 11), "READ", "29 per partition", offsets.list_offsets),
     ApiEntry(3, _FILTER, (0, 13), "any alias", "29, 100 per topic", metadata.handle),
-    ApiEntry(8, _REWRITE, (2, 10), "READ", "29, 100 per partition; 30, 24 on every partition", commits.commit),
+    ApiEntry(8, _REWRITE, (2, 10), "READ", "29, 100 per partition; 30, 24 on each", commits.commit),
     ApiEntry(9, _REWRITE, (1, 10), "READ", "29, 100 per partition; 30, 24 per group", group_offsets.fetch),
     ApiEntry(10, _REWRITE, (0, 5), "any", "24, 53, 42 per key", coordinator.handle),
     ApiEntry(11, _REWRITE, (0, 9), "any alias", "30, 24; 23 for a malformed subscription", groups.join),
@@ -46,19 +48,25 @@ _SERVED: Final = (
     ApiEntry(18, _TERMINATE, (0, 4), "-", "35, 42"),
     ApiEntry(22, _REWRITE, (0, 5), "WRITE", "31, 53, 42", producers.handle),
     ApiEntry(23, _REWRITE, (2, 4), "READ", "29 per partition", offsets.offset_for_leader_epoch),
-    ApiEntry(28, _REWRITE, (0, 5), "READ, and WRITE of any alias", "29 per partition; 53, 30, 24 on every partition",
+    ApiEntry(24, _REWRITE, (0, 3), "WRITE", "29, 3, 55 per partition, all or nothing; 53, 42 on each",
+             transactions.add_partitions),
+    ApiEntry(25, _REWRITE, (0, 4), "WRITE of any alias", "53, 42, 24", transactions.add_offsets),
+    ApiEntry(26, _REWRITE, (0, 5), "WRITE of any alias", "53, 42", transactions.end),
+    ApiEntry(28, _REWRITE, (0, 5), "READ, and WRITE of any alias", "29 per partition; 53, 42, 30, 24 on each",
              commits.commit_in_transaction),
     ApiEntry(32, _REWRITE, (1, 4), "READ", "29, 31, 42 per resource", configs.handle),
     ApiEntry(36, _TERMINATE, (0, 2), "-", "58, 34"),
     ApiEntry(42, _REWRITE, (0, 2), "any alias", "30, 24 per group", group_admin.delete),
     ApiEntry(47, _REWRITE, (0, 0), "READ", "29 per partition; 30, 24 of the group", group_offsets.delete),
     ApiEntry(60, _REWRITE, (0, 2), "any", "114, 115", cluster.handle),
+    ApiEntry(65, _REWRITE, (0, 0), "WRITE", "53, 42 per id", transaction_lists.describe),
+    ApiEntry(66, _FILTER, (0, 2), "WRITE", "empty list; 128", transaction_lists.list_own),
 )  # fmt: skip
 
 # Not offered by this version: a request for one of them ends the connection, as with any API that isn't advertised.
 _DENIED: Final = (19, 20, 21, 29, 30, 31, 33, 35, 37, 43, 44, 45, 46, 48, 49, 50, 51, 61)
 _HIDDEN: Final = (
-    24, 25, 26, 27, 34, 38, 39, 40, 41, 55, 57, 64, 65, 66, 68, 69, 71, 72, 74, 75, 76, 77, 78, 79,
+    27, 34, 38, 39, 40, 41, 55, 57, 64, 68, 69, 71, 72, 74, 75, 76, 77, 78, 79,
     80, 81, 88, 89, 90, 91, 92,
 )  # fmt: skip
 _BETWEEN_BROKERS: Final = (52, 53, 54, 56, 58, 59, 62, 63, 67, 70, 73, 82, 83, 84, 85, 86, 87)

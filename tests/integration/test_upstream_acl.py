@@ -30,6 +30,7 @@ def guarded() -> Iterator[Cluster]:
         grants = (
             ["--operation", "Read", "--operation", "Write", "--operation", "DescribeConfigs", "--topic", GRANTED],
             ["--operation", "Read", "--group", f"{ZONE}:", "--resource-pattern-type", "prefixed"],
+            ["--operation", "Write", "--transactional-id", f"{ZONE}:", "--resource-pattern-type", "prefixed"],
         )
         for grant in grants:
             common = ["--bootstrap-server", cluster.bootstrap, "--add", "--allow-principal", principal]
@@ -81,6 +82,17 @@ def test_the_gateways_user_needs_just_these_acls_and_a_missing_one_is_told(guard
         message = consumer.poll(SECONDS)
         assert message is not None
         assert message.error() is None
+        producer = Producer({**settings, "transactional.id": "writer"})
+        producer.init_transactions(SECONDS)
+        producer.begin_transaction()
+        producer.produce("granted", b"in a transaction")
+        producer.send_offsets_to_transaction(
+            consumer.position(consumer.assignment()), consumer.consumer_group_metadata(), SECONDS
+        )
+        producer.commit_transaction(SECONDS)
+        message = consumer.poll(SECONDS)
+        assert message is not None
+        assert message.value() == b"in a transaction"
         consumer.close()
 
         error = produce(settings, "withheld")

@@ -138,6 +138,13 @@ class Cluster:
         command = self._kafka.tool_command(tool, args)
         return subprocess.run(command, input=input or "", capture_output=True, text=True, timeout=timeout, check=False)
 
+    def run_java(
+        self, source: Path, args: Sequence[str], timeout: float = TOOL_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
+        """Compile and run a program of one file, which may use all of Kafka's classes, to its end."""
+        command = self._kafka.source_command(source, args)
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
     @cached_property
     def _kafka(self) -> Distribution:
         return self._given_kafka or distribution()

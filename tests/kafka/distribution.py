@@ -57,6 +57,9 @@ TOOLS: Mapping[str, str] = {
     "kafka-verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",
 }
 
+# A tool lives for a second: the quick compiler and the plain collector suit it best.
+TOOL_OPTIONS = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+
 
 class MissingRequirement(Exception):
     """This machine lacks a program; the message says which, and how to get it."""
@@ -91,9 +94,11 @@ class Distribution:
     def tool_command(self, tool: str, args: Iterable[str]) -> list[str]:
         if tool not in TOOLS:
             raise ValueError(f"{tool} is none of Kafka's tools; known: {', '.join(TOOLS)}")
-        # A tool lives for a second: the quick compiler and the plain collector suit it best.
-        options = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-        return self.command(TOOLS[tool], args, options)
+        return self.command(TOOLS[tool], args, TOOL_OPTIONS)
+
+    def source_command(self, source: Path, args: Iterable[str]) -> list[str]:
+        """A program in one source file, which java compiles itself."""
+        return self.command(str(source), args, TOOL_OPTIONS)
 
 
 def kafka_version() -> str:

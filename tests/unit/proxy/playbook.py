@@ -15,7 +15,9 @@ from unittest.mock import patch
 
 from policies.credentials import Credential, hash_password
 from policies.zone import Alias, Permission, Zone
+from protocol.api_versions import BrokerVersions
 from protocol.codec import decode, encode
+from protocol.features import Features
 from protocol.headers import (
     RESPONSE_PEEK,
     encode_client_id,
@@ -67,6 +69,7 @@ ZONE: Final = Zone(
 """`orders` and `twin` share a backing topic."""
 
 BROKER_VERSIONS: Final = {key: known_versions(key) for key in API_NAMES}
+NO_FEATURES: Final = Features()
 
 SASL_HANDSHAKE: Final = 17
 API_VERSIONS: Final = 18
@@ -110,12 +113,13 @@ class Playbook:
         zones: Sequence[Zone] = (ZONE,),
         *,
         broker_versions: dict[int, tuple[int, int]] | None = None,
+        features: Features = NO_FEATURES,
         plans: Plans = plans_for,
         budget: int = 1 << 20,
     ) -> None:
         self.loop = FakeLoop()
         self.metrics = GatewayMetrics()
-        self.broker_versions = broker_versions or dict(BROKER_VERSIONS)
+        self.broker_versions = BrokerVersions(broker_versions or dict(BROKER_VERSIONS), features)
         self.broker_answers_connects = True
         self.broker_goes_at_once = False
         self.ended: dict[str, dict[str, Any]] = {}

@@ -1,4 +1,4 @@
-"""Groups, coordinators, producers and configurations: ids in the zone's namespace, addresses and texts replaced."""
+"""Groups, coordinators and configurations: ids in the zone's namespace, addresses and texts replaced."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,7 +9,7 @@ from protocol.schema import Message, request_struct, response_struct
 from tests.unit.proxy.playbook import UNMAPPED_BROKER, ZONE, Playbook, versions_of
 
 FIND_COORDINATOR, JOIN, HEARTBEAT, LEAVE, SYNC = 10, 11, 12, 13, 14
-INIT_PRODUCER_ID, DESCRIBE_CONFIGS = 22, 32
+DESCRIBE_CONFIGS = 32
 GROUP_APIS = [(key, version) for key in (JOIN, HEARTBEAT, LEAVE, SYNC) for version in versions_of(key)]
 
 
@@ -98,7 +98,7 @@ def test_one_coordinator(version: int, node_id: int, error: int, expected: tuple
 
 
 @pytest.mark.parametrize("version", range(1, 4))
-@pytest.mark.parametrize(("key", "key_type", "error"), [("", 0, 24), ("tx", 1, 53), ("", 1, 42), ("g:t:0", 2, 42)])
+@pytest.mark.parametrize(("key", "key_type", "error"), [("", 0, 24), ("", 1, 42), ("g:t:0", 2, 42)])
 def test_one_coordinator_refused(version: int, key: str, key_type: int, error: int) -> None:
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
@@ -135,36 +135,13 @@ def test_several_coordinators(version: int) -> None:
 
 
 @pytest.mark.parametrize("version", [4, 5])
-@pytest.mark.parametrize(("key_type", "error"), [(1, 53), (2, 42), (9, 42)])
+@pytest.mark.parametrize(("key_type", "error"), [(2, 42), (9, 42)])
 def test_several_coordinators_refused(version: int, key_type: int, error: int) -> None:
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
         dialogue.client_sends(FIND_COORDINATOR, version, key_type=key_type, coordinator_keys=("x", "y"))
         dialogue.broker_gets_nothing()
         assert [(c.key, c.error_code) for c in dialogue.client_receives().coordinators] == [("x", error), ("y", error)]
-
-
-@pytest.mark.parametrize("version", versions_of(INIT_PRODUCER_ID))
-def test_a_producer_id(version: int) -> None:
-    with Playbook() as playbook:
-        dialogue = playbook.signed_in()
-        dialogue.client_sends(INIT_PRODUCER_ID, version, transactional_id=None)
-        got = dialogue.broker_gets()
-        assert got.message.transactional_id is None
-        dialogue.broker_answers(got, producer_id=4711, producer_epoch=2)
-        answer = dialogue.client_receives()
-        assert (answer.error_code, answer.producer_id, answer.producer_epoch) == (0, 4711, 2)
-
-
-@pytest.mark.parametrize("version", versions_of(INIT_PRODUCER_ID))
-@pytest.mark.parametrize(("transactional_id", "error"), [("tx", 53), ("", 42)])
-def test_no_transactions(version: int, transactional_id: str, error: int) -> None:
-    with Playbook() as playbook:
-        dialogue = playbook.signed_in()
-        dialogue.client_sends(INIT_PRODUCER_ID, version, transactional_id=transactional_id)
-        dialogue.broker_gets_nothing()
-        answer = dialogue.client_receives()
-        assert (answer.error_code, answer.producer_id, answer.producer_epoch) == (error, -1, -1)
 
 
 def config_resources(version: int, *resources: tuple[int, str]) -> tuple[Message, ...]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from policies.zone import Alias, Permission, Zone
 from protocol import fetch, produce
+from protocol.produce import MAX_PLAIN_ID_BYTES
 from protocol.schema import Message, Struct, request_struct, response_struct
 from proxy.apis.fetch import REFUSED_WAIT_MS
 from proxy.apis.plan import RequestPlan
@@ -132,7 +133,8 @@ def produce_request(rng: Random, dialogue: Dialogue, version: int) -> Message:
         )
         for topic in choose_topics(rng, dialogue, ordinary, version >= produce.FIRST_WITH_IDS)
     )
-    transactional_id = None if ordinary else some(rng, None, None, "tx")
+    unusual = () if ordinary else ("", "t\u00e4glich", "y" * (MAX_PLAIN_ID_BYTES + 1), "z" * 0x7FFF)
+    transactional_id = some(rng, None, None, "tx", "x" * 125, "y" * MAX_PLAIN_ID_BYTES, *unusual)
     return struct.new(transactional_id=transactional_id, acks=some(rng, -1, 1, 0), timeout=30_000, topic_data=topics)
 
 

@@ -7,7 +7,7 @@ import pytest
 from policies.zone import Alias, Permission, Zone
 from protocol.schema import Message, request_struct, response_struct
 from proxy.close import CloseReason
-from tests.unit.proxy.playbook import UNMAPPED_BROKER, BrokerGot, Dialogue, Playbook, backing_id, versions_of
+from tests.unit.proxy.playbook import UNMAPPED_BROKER, ZONE, BrokerGot, Dialogue, Playbook, backing_id, versions_of
 
 KEY = 0
 BY_NAME, BY_ID = range(3, 13), (13,)
@@ -143,17 +143,58 @@ def test_acks_0_with_something_refused_ends_the_connection_behind_the_rest(versi
 
 
 @pytest.mark.parametrize("version", versions_of(KEY))
+@pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("acks", [-1, 0])
-def test_transactions_are_refused(version: int, acks: int) -> None:
+def test_a_transactional_id_is_in_the_zone_s_namespace(version: int, mixed: bool, acks: int) -> None:
+    """Whatever else is in the request. Like any other, a transactional request may do without an answer."""
+    with Playbook() as playbook:
+        dialogue = playbook.signed_in()
+        orders, stock = (alias_key(playbook, version, name) for name in ("orders", "stock"))
+        topics = {stock: [3], orders: [0, 1]} if mixed else {orders: [0, 1]}
+        dialogue.client_sends(KEY, version, batch(version, topics, acks=acks, transactional_id="my:tx"))
+        got = dialogue.broker_gets()
+        assert (got.message.transactional_id, got.message.acks) == ("partner:my:tx", acks)
+        assert asked(got) == {topic_key(version, "kafka-orders"): [0, 1]}
+        if acks:
+            dialogue.broker_answers(got, stored(got, error_code=48))
+            expected = [(orders, [(0, 48, 40), (1, 48, 41)])]
+            assert results(dialogue.client_receives()) == ([(stock, [(3, 29, -1)])] if mixed else []) + expected
+        elif mixed:
+            dialogue.expect_end(CloseReason.ACKS_0_REFUSED)
+        else:
+            assert dialogue.ended == ""
+
+
+READER = Zone("partner", "cluster", "johndoe", (Alias("orders", "kafka-orders", Permission.READ),))
+LONGEST = "x" * (0x7FFF - len("partner:"))
+
+
+@pytest.mark.parametrize("version", versions_of(KEY))
+@pytest.mark.parametrize(
+    ("zone", "transactional_id", "error"),
+    [(READER, "tx", 53), (READER, "", 53), (ZONE, "", 42), (ZONE, LONGEST + "x", 42)],
+)
+@pytest.mark.parametrize("acks", [-1, 0])
+def test_a_transactional_id_of_no_use(version: int, zone: Zone, transactional_id: str, error: int, acks: int) -> None:
+    with Playbook((zone,)) as playbook:
+        dialogue = playbook.signed_in()
+        orders = alias_key(playbook, version, "orders")
+        message = batch(version, {orders: [0, 1]}, acks=acks, transactional_id=transactional_id)
+        dialogue.client_sends(KEY, version, message)
+        dialogue.broker_gets_nothing()
+        if acks:
+            assert results(dialogue.client_receives()) == [(orders, [(0, error, -1), (1, error, -1)])]
+        else:
+            dialogue.expect_end(CloseReason.ACKS_0_REFUSED)
+
+
+@pytest.mark.parametrize("version", versions_of(KEY))
+def test_the_longest_transactional_id(version: int) -> None:
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
         orders = alias_key(playbook, version, "orders")
-        dialogue.client_sends(KEY, version, batch(version, {orders: [0, 1]}, acks=acks, transactional_id="tx"))
-        dialogue.broker_gets_nothing()
-        if acks:
-            assert results(dialogue.client_receives()) == [(orders, [(0, 53, -1), (1, 53, -1)])]
-        else:
-            dialogue.expect_end(CloseReason.ACKS_0_REFUSED)
+        dialogue.client_sends(KEY, version, batch(version, {orders: [0]}, transactional_id=LONGEST))
+        assert dialogue.broker_gets().message.transactional_id == "partner:" + LONGEST
 
 
 @pytest.mark.parametrize("version", range(8, 14))

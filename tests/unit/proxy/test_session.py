@@ -38,14 +38,14 @@ def test_answers_made_here_wait_for_the_broker_s() -> None:
         dialogue = playbook.signed_in()
         first = heartbeat(dialogue)
         versions = dialogue.client_sends(18, 0)
-        refused = dialogue.client_sends(INIT_PRODUCER_ID, 4, transactional_id="tx")
+        refused = dialogue.client_sends(INIT_PRODUCER_ID, 4, transactional_id="")
         second = heartbeat(dialogue)
         controllers = dialogue.client_sends(DESCRIBE_CLUSTER, 1, endpoint_type=2)
         dialogue.client_receives_nothing()
         dialogue.broker_answers(dialogue.broker_gets(), error_code=27)
         assert dialogue.client_receives(first).error_code == 27
         dialogue.client_receives(versions)
-        assert dialogue.client_receives(refused).error_code == 53
+        assert dialogue.client_receives(refused).error_code == 42
         dialogue.client_receives_nothing()
         dialogue.broker_answers(dialogue.broker_gets())
         dialogue.client_receives(second)

@@ -44,7 +44,8 @@ def large_produce(rng: Random, dialogue: Dialogue, version: int) -> Message:
     records = rng.randbytes(rng.choice((STREAM_MIN_BYTES, 70_000)))
     partition = topic_struct.nested("partition_data").new(index=rng.randint(0, 9), records=records)
     data = (topic_struct.new(**topic, partition_data=(partition,)),)
-    return struct.new(acks=rng.choice((-1, 1, 0)), timeout=30_000, topic_data=data)
+    transactional_id = rng.choice((None, "tx", "x" * 130))
+    return struct.new(transactional_id=transactional_id, acks=rng.choice((-1, 1, 0)), timeout=30_000, topic_data=data)
 
 
 @pytest.mark.parametrize("version", versions_of(produce.KEY))
