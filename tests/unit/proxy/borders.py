@@ -45,6 +45,7 @@ TO_BROKER: Final[Mapping[Rule, Check]] = {
     Rule.COORDINATOR: _qualified,
     Rule.PATTERN: lambda pattern: not pattern,
     Rule.CLUSTER_ID: lambda cluster_id: cluster_id is None,
+    Rule.OFF: lambda flag: flag is False,
     Rule.SESSION: lambda number: number in (0, -1),
     Rule.REPLICA: lambda number: number == -1,
 }
@@ -75,7 +76,7 @@ def inspect_request(got: BrokerGot) -> list[str]:
 
 def _may_reach_broker(rule: Rule, spec: FieldSpec, path: str, value: Any) -> bool:
     if spec.array and value is None:
-        # names nothing; whether it may be null is the question of `nulled`
+        # names nothing; whether it may be null is the question of `newly_null`
         return True
     if rule is Rule.DROPPED:
         return bool(value == spec.default)
@@ -88,13 +89,14 @@ def _is_mapped(kind: int, name: str) -> bool:
     return name in BACKING if kind == TOPIC_RESOURCE else kind == GROUP_RESOURCE and name.startswith(PREFIX)
 
 
-def nulled(request: Message, got: BrokerGot, key: int) -> list[str]:
+def newly_null(request: Message, got: BrokerGot, key: int) -> list[str]:
     """The lists that are null for the broker, which often means everything, and weren't for the client."""
-    own = _null_lists(request) if got.key == key else set()
-    return [f"the broker got {path} = null" for path in sorted(_null_lists(got.message) - own)]
+    own = null_lists(request) if got.key == key else set()
+    return [f"the broker got {path} = null" for path in sorted(null_lists(got.message) - own)]
 
 
-def _null_lists(message: Message, prefix: str = "") -> set[str]:
+def null_lists(message: Message, prefix: str = "") -> set[str]:
+    """The paths of the lists that are null."""
     found = set()
     for spec in message.struct.fields:
         value = getattr(message, spec.name)
@@ -102,7 +104,7 @@ def _null_lists(message: Message, prefix: str = "") -> set[str]:
             found.add(prefix + spec.name)
         elif spec.nested is not None and value is not None:
             for one in value if spec.array else (value,):
-                found |= _null_lists(one, f"{prefix}{spec.name}.")
+                found |= null_lists(one, f"{prefix}{spec.name}.")
     return found
 
 

@@ -33,6 +33,7 @@ class Rule(Enum):
     SESSION = "none: every fetch is a full one"
     REPLICA = "always a consumer's"
     DROPPED = "the broker gets the default"
+    OFF = "the broker gets false"
     SYNONYM = "the topic's own and Kafka's default; brokers' settings are left out"
     BLANK = "the client gets nothing of it"
 
@@ -96,9 +97,7 @@ _REQUESTS: Final[Mapping[int, Mapping[Rule, str]]] = {
     3: {
         R.TOPIC: "topics.name",
         R.TOPIC_ID: "topics.topic_id",
-        R.DROPPED: (
-            "allow_auto_topic_creation include_topic_authorized_operations include_cluster_authorized_operations"
-        ),
+        R.OFF: "allow_auto_topic_creation",
     },
     8: {
         R.GROUP: "group_id",
@@ -133,9 +132,9 @@ _REQUESTS: Final[Mapping[int, Mapping[Rule, str]]] = {
         R.WORD: "protocol_type protocol_name",
         R.BLOB: "assignments.assignment",
     },
-    15: {R.GROUP: "groups", R.DROPPED: "include_authorized_operations"},
+    15: {R.GROUP: "groups"},
     16: {R.WORD: "states_filter types_filter"},
-    22: {R.TRANSACTION: "transactional_id", R.PRODUCER: "producer_id", R.DROPPED: "enable2_pc keep_prepared_txn"},
+    22: {R.TRANSACTION: "transactional_id", R.PRODUCER: "producer_id", R.OFF: "enable2_pc keep_prepared_txn"},
     23: {R.TOPIC: "topics.topic", R.REPLICA: "replica_id"},
     24: {
         R.TRANSACTION: "v3_and_below_transactional_id transactions.transactional_id",
@@ -155,7 +154,7 @@ _REQUESTS: Final[Mapping[int, Mapping[Rule, str]]] = {
     32: {R.RESOURCE: "resources.resource_name", R.CONFIG: "resources.configuration_keys"},
     42: {R.GROUP: "groups_names"},
     47: {R.GROUP: "group_id", R.TOPIC: "topics.name"},
-    60: {R.DROPPED: "include_cluster_authorized_operations"},
+    60: {},
     65: {R.TRANSACTION: "transactional_ids"},
     66: {R.WORD: "state_filters", R.PRODUCER: "producer_id_filters", R.PATTERN: "transactional_id_pattern"},
     68: {
@@ -167,7 +166,7 @@ _REQUESTS: Final[Mapping[int, Mapping[Rule, str]]] = {
         R.TOPIC_ID: "topic_partitions.topic_id",
         R.PATTERN: "subscribed_topic_regex",
     },
-    69: {R.GROUP: "group_ids", R.DROPPED: "include_authorized_operations"},
+    69: {R.GROUP: "group_ids"},
     75: {R.TOPIC: "topics.name cursor.topic_name"},
 }
 _RESPONSES: Final[Mapping[int, Mapping[Rule, str]]] = {

@@ -3,7 +3,7 @@
 Requests and answers are made from the schema; `scenes` has the few values without which a request would mean nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from tests.unit.proxy.borders import (
     PREFIX,
     TOPIC_RESOURCE,
     TRANSACTIONS,
+    null_lists,
 )
 from tests.unit.proxy.field_rules import REQUEST, RESPONSE, RULES, Paths, Rule, needs_rule, walk
 from tests.unit.proxy.playbook import UNMAPPED_BROKER, BrokerGot, Dialogue, Playbook, backing_id, versions_of
@@ -163,23 +164,43 @@ def make_answer(got: BrokerGot, variant: Variant, canaries: Canaries) -> Message
 
 
 def asked_of(got: BrokerGot) -> Cast:
-    """Whom a request asks for; where it doesn't say, the whole zone."""
+    """Whom a request asks for; where it has no room to say so, or a list is null, the whole zone."""
     rules = RULES[got.key, REQUEST]
+    everything = bool(null_lists(got.message))
+    room = {rules[path] for path, _ in walk(got.message.struct) if path in rules}
     found: dict[Rule, dict[Any, None]] = {}
     for path, _, value in leaves(got.message):
         if path in rules and value:
             found.setdefault(rules[path], {})[value] = None
-    names = {name: None for name in found.get(Rule.TOPIC, {})}
     by_id = dict(zip(BACKING_IDS, BACKING, strict=True))
-    names |= {by_id[value]: None for value in found.get(Rule.TOPIC_ID, {}) if value in by_id}
-    resources = tuple((r.resource_type, r.resource_name) for r in getattr(got.message, "resources", ()))
+    names = [*found.get(Rule.TOPIC, ()), *(by_id[value] for value in found.get(Rule.TOPIC_ID, ()) if value in by_id)]
+    if not names and (everything or not room & {Rule.TOPIC, Rule.TOPIC_ID}):
+        names = [*BACKING]
+
+    def asked(rule: Rule) -> tuple[Any, ...]:
+        return tuple(found.get(rule, ())) or (() if rule in room else ZONE_AT_BROKER.of(rule))
+
     return Cast(
-        topics=tuple((name, backing_id(name)) for name in names) or ZONE_AT_BROKER.topics,
-        groups=tuple(found.get(Rule.GROUP, ())) or ZONE_AT_BROKER.groups,
-        transactions=tuple(found.get(Rule.TRANSACTION, ())) or ZONE_AT_BROKER.transactions,
-        coordinators=tuple(found.get(Rule.COORDINATOR, ())) or ZONE_AT_BROKER.coordinators,
-        resources=resources or ZONE_AT_BROKER.resources,
+        topics=tuple((name, backing_id(name)) for name in dict.fromkeys(names)),
+        groups=asked(Rule.GROUP),
+        transactions=asked(Rule.TRANSACTION),
+        coordinators=asked(Rule.COORDINATOR),
+        resources=tuple((r.resource_type, r.resource_name) for r in getattr(got.message, "resources", ())),
     )
+
+
+def emptied(struct: Struct) -> Iterator[Overrides]:
+    """Each list of a message empty, and then all."""
+    lists = {path: () for path, spec in walk(struct) if spec.array}
+    yield from ({path: ()} for path in lists)
+    yield lists
+
+
+def nulled(struct: Struct) -> Iterator[Overrides]:
+    """Each field null that may be, and then all."""
+    fields = {path: None for path, spec in walk(struct) if spec.nullable}
+    yield from ({path: None} for path in fields)
+    yield fields
 
 
 @dataclass(slots=True)

@@ -97,9 +97,11 @@ class Canaries:
             self.forbid(value, path)
         return value
 
-    def found_in(self, data: bytes) -> list[str]:
-        """What crossed nevertheless."""
-        return sorted({f"{what}: {value!r}" for value, what in self.forbidden.items() if value in data})
+    def found_in(self, data: bytes, said_before: bytes = b"") -> list[str]:
+        """What crossed nevertheless, except what the receiver has said itself."""
+        return sorted(
+            f"{what}: {value!r}" for value, what in self.forbidden.items() if value in data and value not in said_before
+        )
 
 
 def topic_id(name: str) -> bytes:

@@ -4,13 +4,13 @@ Requests and answers are made from the schema by the rules of `field_rules`; wha
 stranger's, everything else is a canary. Nothing is written by API but what `scenes` has.
 """
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
-from protocol.schema import API_NAMES
-from proxy.apis.table import OFFERED
-from tests.unit.proxy.borders import BACKING, BACKING_IDS, PREFIX, ClientSide, inspect_request, nulled
-from tests.unit.proxy.field_rules import RULES
-from tests.unit.proxy.playbook import BrokerGot, Playbook
+from protocol.schema import Struct, request_struct
+from tests.unit.proxy.borders import ALIASES, BACKING, BACKING_IDS, PREFIX, ClientSide, inspect_request, newly_null
+from tests.unit.proxy.playbook import Playbook
 from tests.unit.proxy.scenes import (
     FINE,
     FORWARDED,
@@ -21,15 +21,21 @@ from tests.unit.proxy.scenes import (
     Overrides,
     Scene,
     Variant,
+    emptied,
     make_answer,
     make_request,
+    nulled,
     play,
     scenes,
     zone_cast,
 )
 from tests.unit.proxy.synthesis import Canaries, Cast
 
-CASTS = {"all aliases": None, "writable aliases": ("orders", "invoices")}
+CASTS = {"all aliases": ALIASES, "writable aliases": ("orders", "invoices")}
+ESCAPING = (11, 14)
+"""JoinGroup and SyncGroup: names that are not aliases reach the broker as ones that no topic can have."""
+
+Lacking = Callable[[Struct], Iterator[Overrides]]
 
 
 def secrets(label: str) -> Canaries:
@@ -42,24 +48,35 @@ def secrets(label: str) -> Canaries:
     return canaries
 
 
-def run(playbook: Playbook, key: int, version: int, cast: Cast, overrides: Overrides, variant: Variant) -> list[str]:
-    """Everything that is wrong about one exchange."""
+def run(
+    playbook: Playbook,
+    key: int,
+    version: int,
+    cast: Cast,
+    overrides: Overrides,
+    variant: Variant = FINE,
+    *,
+    shows_all: bool = True,
+) -> tuple[Scene, list[str]]:
+    """One exchange, and everything that is wrong about it."""
     hidden, own = secrets("broker"), Canaries("client")
     dialogue = playbook.signed_in()
     request = make_request(key, version, cast, own, overrides)
+    if key not in ESCAPING:
+        own.forbid("intruder-topic", "a topic that is not an alias")
     _, data = dialogue.request(key, version, request)
     scene = play(dialogue, data, lambda got: dialogue.response(got, make_answer(got, variant, hidden)))
-    wrong = hidden.found_in(scene.client_bytes)
+    wrong = hidden.found_in(scene.client_bytes, said_before=data)
     for got in scene.got:
-        wrong += inspect_request(got) + nulled(request, got, key) + own.found_in(got.frame)
+        wrong += inspect_request(got) + newly_null(request, got, key) + own.found_in(got.frame)
     client = ClientSide(playbook, key, request)
     if scene.answer is not None:
         wrong += client.inspect(scene.answer)
     if variant.whole or not scene.got:
         wrong += expect_answer(scene)
-    if variant is FINE and scene.got and scene.answer is not None:
+    if shows_all and variant is FINE and scene.got and scene.answer is not None:
         wrong += [f"the answer shows no {what}" for what in client.missing(scene.answer)]
-    return wrong
+    return scene, wrong
 
 
 def expect_answer(scene: Scene) -> list[str]:
@@ -71,6 +88,52 @@ def expect_answer(scene: Scene) -> list[str]:
 def test_a_client_receives_nothing_but_what_is_its_zone_s(key: int, version: int, variant: Variant) -> None:
     with Playbook() as playbook:
         for name, aliases in CASTS.items():
-            cast = zone_cast(playbook, aliases) if aliases else zone_cast(playbook)
+            cast = zone_cast(playbook, aliases)
             for overrides in scenes(key, version):
-                assert not run(playbook, key, version, cast, overrides, variant), (name, overrides)
+                _, wrong = run(playbook, key, version, cast, overrides, variant)
+                assert not wrong, f"{name}, {overrides}: " + "\n".join(wrong)
+
+
+@pytest.mark.parametrize(("key", "version"), FORWARDED)
+def test_what_the_zone_may_do_reaches_the_broker(key: int, version: int) -> None:
+    """Or else the tests above would look at refusals only."""
+    with Playbook() as playbook:
+        cast = zone_cast(playbook, CASTS["writable aliases"])
+        for overrides in scenes(key, version):
+            scene, _ = run(playbook, key, version, cast, overrides, FINE)
+            assert scene.got, f"{overrides} is answered here: {scene.answer}"
+
+
+@pytest.mark.parametrize(("key", "version"), FORWARDED)
+@pytest.mark.parametrize("company", ["alone", "among the zone's own"])
+def test_a_broker_gets_nothing_but_what_is_the_zone_s(key: int, version: int, company: str) -> None:
+    with Playbook() as playbook:
+        cast = INTRUDERS if company == "alone" else zone_cast(playbook) + INTRUDERS
+        for overrides in scenes(key, version):
+            scene, wrong = run(playbook, key, version, cast, overrides, shows_all=False)
+            if company == "alone" and overrides.get("topics", True):
+                wrong += [
+                    f"the broker got {name}" for got in scene.got for name in BACKING if name.encode() in got.frame
+                ]
+            assert not wrong, f"{overrides}: " + "\n".join(wrong)
+
+
+@pytest.mark.parametrize(("key", "version"), FORWARDED)
+@pytest.mark.parametrize("lacking", [emptied, nulled])
+def test_lists_that_are_empty_or_null(key: int, version: int, lacking: Lacking) -> None:
+    """Each list of a request in turn, then all of them: to a broker null means everything, and so may an empty one."""
+    with Playbook() as playbook:
+        for overrides in scenes(key, version):
+            for changes in lacking(request_struct(key, version)):
+                _, wrong = run(playbook, key, version, zone_cast(playbook), {**overrides, **changes}, shows_all=False)
+                assert not wrong, f"{overrides}, {changes}: " + "\n".join(wrong)
+
+
+@pytest.mark.parametrize(("key", "version"), LOCAL)
+def test_what_is_answered_here_reaches_no_broker(key: int, version: int) -> None:
+    with Playbook() as playbook:
+        for cast in (zone_cast(playbook), INTRUDERS, zone_cast(playbook) + INTRUDERS):
+            for changes in ({}, *emptied(request_struct(key, version)), *nulled(request_struct(key, version))):
+                scene, wrong = run(playbook, key, version, cast, changes)
+                assert not scene.got
+                assert not wrong, f"{changes}: " + "\n".join(wrong)
