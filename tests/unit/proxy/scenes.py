@@ -29,6 +29,7 @@ PRODUCE, FETCH, METADATA, FIND_COORDINATOR = 0, 1, 3, 10
 INIT_PRODUCER_ID, LIST_TRANSACTIONS, CONSUMER_GROUP_HEARTBEAT, DESCRIBE_TOPIC_PARTITIONS = 22, 66, 68, 75
 BROKER_RESOURCE: Final = 4
 MAX_ROUNDS: Final = 10
+MAX_REQUESTS: Final = 20
 
 FORWARDED: Final = [
     (key, version)
@@ -214,12 +215,16 @@ class Scene:
 
 
 def play(dialogue: Dialogue, request: bytes, respond: Callable[[BrokerGot], bytes]) -> Scene:
-    """One request of a client until it is answered or its connection has ended."""
+    """One request of a client until it is answered or its connection has ended; time passes while nobody says a word."""
     dialogue.client_sends_bytes(request)
     got: list[BrokerGot] = []
-    while dialogue.broker.sent and not dialogue.broker.closed:
-        got.append(dialogue.broker_gets())
-        assert len(got) <= MAX_ROUNDS, f"the broker is asked again and again: {got[-1].message}"
-        dialogue.broker_sends_bytes(respond(got[-1]))
+    for _ in range(MAX_ROUNDS):
+        while dialogue.broker.sent and not dialogue.broker.closed:
+            got.append(dialogue.broker_gets())
+            assert len(got) <= MAX_REQUESTS, f"the broker is asked again and again: {got[-1].message}"
+            dialogue.broker_sends_bytes(respond(got[-1]))
+        if dialogue.client.sent or dialogue.ended:
+            break
+        dialogue.playbook.loop.advance(1)
     received = bytes(dialogue.client.sent)
     return Scene(got, received, dialogue.client_receives() if received else None, dialogue.ended)
