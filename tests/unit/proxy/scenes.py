@@ -215,7 +215,7 @@ class Scene:
 
 
 def play(dialogue: Dialogue, request: bytes, respond: Callable[[BrokerGot], bytes]) -> Scene:
-    """One request of a client until it is answered or its connection has ended; time passes while nobody says a word."""
+    """One request of a client until it is answered or its connection has ended. Time passes while all are silent."""
     dialogue.client_sends_bytes(request)
     got: list[BrokerGot] = []
     for _ in range(MAX_ROUNDS):
