@@ -191,6 +191,8 @@ class Synthesis:
             return keys.get(Rule.RESOURCE, (spec.default, ""))[0]
         if spec.name in INDEX_NAMES:
             return keys.get("index", 0)
+        if spec.name.startswith("include_"):
+            return True
         return keys.get(spec.name, spec.default)
 
     def _blob(self, spec: FieldSpec, path: str) -> bytes:

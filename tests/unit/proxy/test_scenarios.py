@@ -305,7 +305,7 @@ def test_what_else_list_offsets_says_passes(version: int) -> None:
     ids=str,
 )
 def test_odd_lists_of_metadata(version: int, wanted: list[Any], sent: list[str], told: list[tuple[Any, int]]) -> None:
-    """A name, an id (in a tuple), or neither. Any id, and names count for nothing; what is repeated is answered once."""
+    """A name, an id (in a tuple), or neither. Any id, and names count for nothing; what is repeated is told once."""
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
         entry = request_struct(METADATA, version).nested("topics")
