@@ -56,7 +56,7 @@ TO_CLIENT: Final[Mapping[Rule, Check]] = {
     Rule.OPERATIONS: lambda bits: bits in COMPUTED_OPERATIONS,
     Rule.SESSION: lambda number: number == 0,
     Rule.TEXT: lambda text: not text or text in TEXTS.values(),
-    Rule.BLANK: lambda value: not value,
+    Rule.BLANK: lambda value: value in ("", "-", None),
 }
 
 
