@@ -26,7 +26,13 @@ from tests.unit.proxy.playbook import UNMAPPED_BROKER, BrokerGot, Dialogue, Play
 from tests.unit.proxy.synthesis import DEFAULT, Canaries, Cast, Synthesis, leaves, topic_id
 
 PRODUCE, FETCH, METADATA, FIND_COORDINATOR = 0, 1, 3, 10
-INIT_PRODUCER_ID, LIST_TRANSACTIONS, CONSUMER_GROUP_HEARTBEAT, DESCRIBE_TOPIC_PARTITIONS = 22, 66, 68, 75
+INIT_PRODUCER_ID, LIST_TRANSACTIONS, CONSUMER_GROUP_HEARTBEAT, CONSUMER_GROUP_DESCRIBE, DESCRIBE_TOPIC_PARTITIONS = (
+    22,
+    66,
+    68,
+    69,
+    75,
+)
 BROKER_RESOURCE: Final = 4
 MAX_ROUNDS: Final = 10
 MAX_REQUESTS: Final = 20
@@ -65,6 +71,12 @@ _SCENES: Final[Mapping[int, Sequence[Overrides]]] = {
     ),
     DESCRIBE_TOPIC_PARTITIONS: ({"cursor": None}, {}),
 }
+
+_ANSWERS: Final[Mapping[tuple[int, int], Overrides]] = {
+    # whether other members mean other aliases of a topic; there are none
+    (CONSUMER_GROUP_HEARTBEAT, CONSUMER_GROUP_DESCRIBE): {"groups.members": ()},
+}
+"""(what a client asked, what the broker is asked on the way) -> the answer's own values."""
 
 
 def scenes(key: int, version: int) -> Sequence[Overrides]:
@@ -158,10 +170,11 @@ def make_request(key: int, version: int, cast: Cast, canaries: Canaries, overrid
     return Synthesis(rules_of(key, REQUEST, struct), cast, canaries, overrides).message(struct)
 
 
-def make_answer(got: BrokerGot, variant: Variant, canaries: Canaries) -> Message:
-    """The broker's answer to what it got."""
+def make_answer(got: BrokerGot, variant: Variant, canaries: Canaries, asked_by: int = -1) -> Message:
+    """The broker's answer to what it got while the gateway worked on a client's request with the key `asked_by`."""
     struct = response_struct(got.key, got.version)
-    return Synthesis(RULES[got.key, RESPONSE], variant.cast(asked_of(got)), canaries, {}).message(struct)
+    overrides = _ANSWERS.get((asked_by, got.key), {})
+    return Synthesis(RULES[got.key, RESPONSE], variant.cast(asked_of(got)), canaries, overrides).message(struct)
 
 
 def asked_of(got: BrokerGot) -> Cast:

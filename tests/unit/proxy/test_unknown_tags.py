@@ -52,8 +52,8 @@ def request_frame(message: Message, key: int, version: int, tagged: bool) -> byt
     return with_header_tags(frame, len(body)) if tagged else frame
 
 
-def answer_frame(dialogue: Dialogue, got: BrokerGot, tagged: bool) -> bytes:
-    answer = make_answer(got, FINE, Canaries("broker"))
+def answer_frame(dialogue: Dialogue, key: int, got: BrokerGot, tagged: bool) -> bytes:
+    answer = make_answer(got, FINE, Canaries("broker"), key)
     if not tagged:
         return dialogue.response(got, answer)
     twin = with_unknown_values(answer, UNKNOWN)
@@ -67,7 +67,7 @@ def scene_of(playbook: Playbook, key: int, version: int, message: Message, *, cl
     dialogue.request(key, version, message)
     data = request_frame(message, key, version, client)
     assert (UNKNOWN in data) == client
-    return play(dialogue, data, lambda got: answer_frame(dialogue, got, broker))
+    return play(dialogue, data, lambda got: answer_frame(dialogue, key, got, broker))
 
 
 @pytest.mark.parametrize(("key", "version"), FLEXIBLE)
