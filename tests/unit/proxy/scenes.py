@@ -26,13 +26,8 @@ from tests.unit.proxy.playbook import UNMAPPED_BROKER, BrokerGot, Dialogue, Play
 from tests.unit.proxy.synthesis import DEFAULT, Canaries, Cast, Synthesis, leaves, topic_id
 
 PRODUCE, FETCH, METADATA, FIND_COORDINATOR = 0, 1, 3, 10
-INIT_PRODUCER_ID, LIST_TRANSACTIONS, CONSUMER_GROUP_HEARTBEAT, CONSUMER_GROUP_DESCRIBE, DESCRIBE_TOPIC_PARTITIONS = (
-    22,
-    66,
-    68,
-    69,
-    75,
-)
+INIT_PRODUCER_ID, LIST_TRANSACTIONS, DESCRIBE_TOPIC_PARTITIONS = 22, 66, 75
+CONSUMER_GROUP_HEARTBEAT, CONSUMER_GROUP_DESCRIBE = 68, 69
 BROKER_RESOURCE: Final = 4
 MAX_ROUNDS: Final = 10
 MAX_REQUESTS: Final = 20
@@ -82,7 +77,9 @@ _ANSWERS: Final[Mapping[tuple[int, int], Overrides]] = {
 def scenes(key: int, version: int) -> Sequence[Overrides]:
     """What distinguishes the requests of an API that mean different things."""
     if key != METADATA:
-        return _SCENES.get(key, ({},))
+        first, *further = _SCENES.get(key, ({},))
+        paths = {path for path, _ in walk(request_struct(key, version))}
+        return [first, *(overrides for overrides in further if overrides.keys() <= paths)]
     everything: Overrides = {"topics": None if version >= 1 else ()}
     by_name: Overrides = {"topics.topic_id": ZERO_ID}
     by_id: Overrides = {"topics.name": None}
