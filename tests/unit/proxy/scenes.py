@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from protocol.schema import ZERO_ID, Message, Struct, request_struct, response_struct
 from proxy.apis.plan import Treatment
-from proxy.apis.table import OFFERED, TABLE
+from proxy.apis.table import OFFERED, TABLE, all_plans
 from tests.unit.proxy.borders import (
     ALIASES,
     BACKING,
@@ -39,10 +39,13 @@ FORWARDED: Final = [
     for version in versions_of(key)
 ]
 """(key, version) of what a broker is asked for."""
-LOCAL: Final = [
-    (key, version) for key in sorted(OFFERED) for version in versions_of(key) if (key, version) not in FORWARDED
-]
-"""(key, version) of what is answered here."""
+LOCAL: Final = sorted(
+    {(key, version) for key in OFFERED for version in versions_of(key)}.union(
+        (plan.key, plan.version) for plan in all_plans().values()
+    )
+    - set(FORWARDED)
+)
+"""(key, version) of what is answered here, advertised or not."""
 
 Overrides = Mapping[str, Any]
 

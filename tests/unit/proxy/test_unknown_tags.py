@@ -10,6 +10,7 @@ from protocol.codec import encode, write_uvarint
 from protocol.headers import encode_client_id, request_head
 from protocol.schema import Message, request_struct
 from tests.unit.protocol.messages import with_unknown_values
+from tests.unit.proxy.borders import ALIASES
 from tests.unit.proxy.playbook import BrokerGot, Dialogue, Playbook
 from tests.unit.proxy.scenes import (
     FETCH,
@@ -27,7 +28,7 @@ from tests.unit.proxy.synthesis import Canaries
 
 UNKNOWN = b"unknown-to-us"
 FLEXIBLE = [(key, version) for key, version in FORWARDED + LOCAL if request_struct(key, version).flexible]
-CASTS = {"all aliases": ("orders", "stock", "twin", "invoices"), "writable aliases": ("orders", "invoices")}
+CASTS = {"all aliases": ALIASES, "writable aliases": ("orders", "invoices")}
 
 
 def header_tags() -> bytes:
