@@ -65,7 +65,7 @@ TO_CLIENT: Final[Mapping[Rule, Check]] = {
 
 def inspect_request(got: BrokerGot) -> list[str]:
     """What a broker got and should not have."""
-    rules = RULES[got.key, REQUEST]
+    rules = RULES.get((got.key, REQUEST), {})
     wrong = []
     for path, spec, value in leaves(got.message):
         rule = rules.get(path)

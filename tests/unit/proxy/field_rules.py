@@ -85,7 +85,7 @@ _REQUESTS: Final[Mapping[int, Mapping[Rule, str]]] = {
         R.TOPIC: "topics.topic",
         R.TOPIC_ID: "topics.topic_id",
         R.DROPPED: (
-            "forgotten_topics_data forgotten_topics_data.topic forgotten_topics_data.topic_id"
+            "forgotten_topics_data.topic forgotten_topics_data.topic_id"
             " topics.partitions.replica_directory_id topics.partitions.high_watermark"
         ),
         R.SESSION: "session_id session_epoch",

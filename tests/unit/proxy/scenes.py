@@ -159,7 +159,7 @@ def rules_of(key: int, side: str, struct: Struct) -> Paths:
     kinds = {"TopicName": Rule.TOPIC, "GroupId": Rule.GROUP, "TransactionalId": Rule.TRANSACTION}
     rules = {}
     for path, spec in walk(struct):
-        if needs_rule(spec):
+        if needs_rule(spec) and "int" not in spec.kafka_type:
             kind = kinds.get(getattr(spec.semantic, "__name__", ""), Rule.WORD)
             rules[path] = Rule.TOPIC_ID if spec.name == "topic_id" else kind
     return rules
@@ -174,12 +174,14 @@ def make_answer(got: BrokerGot, variant: Variant, canaries: Canaries, asked_by: 
     """The broker's answer to what it got while the gateway worked on a client's request with the key `asked_by`."""
     struct = response_struct(got.key, got.version)
     overrides = _ANSWERS.get((asked_by, got.key), {})
-    return Synthesis(RULES[got.key, RESPONSE], variant.cast(asked_of(got)), canaries, overrides).message(struct)
+    return Synthesis(rules_of(got.key, RESPONSE, struct), variant.cast(asked_of(got)), canaries, overrides).message(
+        struct
+    )
 
 
 def asked_of(got: BrokerGot) -> Cast:
     """Whom a request asks for; where it has no room to say so, or a list is null, the whole zone."""
-    rules = RULES[got.key, REQUEST]
+    rules = rules_of(got.key, REQUEST, got.message.struct)
     everything = bool(null_lists(got.message))
     room = {rules[path] for path, _ in walk(got.message.struct) if path in rules}
     found: dict[Rule, dict[Any, None]] = {}

@@ -157,7 +157,7 @@ class Synthesis:
             return tuple(self._one(spec, path, {rule: one}) for one in self._cast.of(rule))
         if rule is Rule.NODE:
             return self._cast.nodes
-        if spec.kafka_type == "int32":
+        if rule is None:
             return INDEXES
         return tuple(self._one(spec, path, {}) for _ in range(2))
 
