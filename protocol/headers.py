@@ -55,6 +55,14 @@ def parse_request_header(data: bytes, start: int, end: int, flexible: bool) -> R
     return RequestHeader(key, version, correlation_id, client_id, pos)
 
 
+def response_body(data: bytes, start: int, end: int, flexible: bool) -> int:
+    """Where the body of the response data[start:end] begins. Raises DecodeError. Header tags are skipped."""
+    pos = start + RESPONSE_PEEK.size
+    if not flexible:
+        return pos
+    return pos + 1 if pos < end and data[pos] == 0 else _skip_tags(data, pos, end)
+
+
 def _skip_tags(data: bytes, pos: int, end: int) -> int:
     if pos < end and data[pos] == 0:
         return pos + 1

@@ -15,7 +15,7 @@ from protocol.codec import decode, encode
 from protocol.error_codes import ErrorCode
 from protocol.errors import BrokerProtocolError, ProtocolError
 from protocol.framing import FrameReader, Sink
-from protocol.headers import RESPONSE_PEEK, encode_client_id, request_head
+from protocol.headers import RESPONSE_PEEK, encode_client_id, request_head, response_body
 from protocol.schema import Message, Struct, request_struct, response_struct
 from proxy.close import CloseReason
 from proxy.config import GatewayConfig
@@ -61,7 +61,7 @@ class _OwnRequest:
         self.broker_correlation_id = -1
 
     def on_frame(self, data: bytes, start: int, end: int) -> None:
-        message = decode(self.struct, data, start + RESPONSE_PEEK.size + self.flexible, end)
+        message = decode(self.struct, data, response_body(data, start, end, self.flexible), end)
         if not self.future.done():
             self.future.set_result(message)
 

@@ -14,7 +14,14 @@ from typing import Final, Protocol
 from protocol.codec import decode, encode
 from protocol.errors import BrokerProtocolError, ClientProtocolError, DecodeError
 from protocol.framing import HEAD_BYTES, FrameReader, Sink
-from protocol.headers import PEEK, RESPONSE_PEEK, encode_client_id, parse_request_header, request_head, response_head
+from protocol.headers import (
+    PEEK,
+    encode_client_id,
+    parse_request_header,
+    request_head,
+    response_body,
+    response_head,
+)
 from protocol.schema import Message, response_struct
 from protocol.session_state import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE
 from proxy.apis.plan import RequestPlan
@@ -396,7 +403,7 @@ class _Part:
 
     def on_frame(self, data: bytes, start: int, end: int) -> None:
         try:
-            message = decode(self._struct, data, start + RESPONSE_PEEK.size + self._flexible, end)
+            message = decode(self._struct, data, response_body(data, start, end, self._flexible), end)
         except DecodeError as error:
             raise BrokerProtocolError(str(error)) from None
         self._exchange.take(self._index, message)

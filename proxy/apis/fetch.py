@@ -163,13 +163,15 @@ class FetchExchange(SplicedExchange):
         return super().client_spelling(topic)
 
     def on_head(self, data: bytes, start: int, size: int) -> Sink | None:
-        """Stream a large response when it is this request's turn."""
+        """Stream a large response when it is this request's turn and its header has no tagged fields."""
         if not self.connection.is_next(self):
             return None
         kind = self.kind
         names = {key: (route.broker[kind], route.client[kind]) for key, route in self.routes.items()}
         self._stream = FetchStream(self.plan.version, names, self.connection.endpoints.endpoint, self._count)
         body = start + RESPONSE_PEEK.size + self.plan.flexible_response
+        if self.plan.flexible_response and data[body - 1]:
+            return None
         client_size = self._stream.begin(data, body, start + size)
         if client_size is None:
             return None

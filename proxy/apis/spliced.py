@@ -7,7 +7,7 @@ from typing import ClassVar
 from protocol.codec import decode, encode
 from protocol.errors import BrokerProtocolError, DecodeError
 from protocol.framing import Sink
-from protocol.headers import PEEK, RESPONSE_PEEK
+from protocol.headers import PEEK, response_body
 from protocol.schema import Message
 from protocol.spans import TopicSpan, splice
 from proxy.apis.plan import Connection, RequestPlan
@@ -57,7 +57,10 @@ class SplicedExchange(Exchange, ABC):
         return self.routes[topic.key].client[self.kind]
 
     def on_frame(self, data: bytes, start: int, end: int) -> None:
-        pos = start + RESPONSE_PEEK.size + self.plan.flexible_response
+        try:
+            pos = response_body(data, start, end, self.plan.flexible_response)
+        except DecodeError as error:
+            raise BrokerProtocolError(str(error)) from None
         topics = self.parse(data, pos, end)
         if topics is None or not self.routes.keys() >= {topic.key for topic in topics}:
             self._on_unusual(data, pos, end)

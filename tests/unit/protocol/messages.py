@@ -1,6 +1,9 @@
 """Random messages of any API and version, drawn field by field from the schema."""
 
 from collections.abc import Iterator
+from copy import copy
+from dataclasses import field
+from functools import cache
 from random import Random
 from typing import Any, Final
 
@@ -70,3 +73,49 @@ def _value(rng: Random, spec: FieldSpec, items: int) -> Any:
 def random_message(rng: Random, struct: Struct, items: int = 3) -> Message:
     """A message with every field drawn; arrays have at most `items` elements, nested ones fewer."""
     return struct.new(**{spec.name: _value(rng, spec, items) for spec in struct.fields})
+
+
+@cache
+def with_unknown_tag(struct: Struct) -> Struct:
+    """The same struct as a later version of Kafka might have it: one more tagged field at every level."""
+    specs = []
+    for spec in struct.fields:
+        twin = copy(spec)
+        if spec.nested is not None:
+            twin.nested = with_unknown_tag(spec.nested)
+            if not spec.array and not spec.nullable:
+                twin.default = twin.nested.new()
+        specs.append(twin)
+    if struct.flexible:
+        unknown: Any = field(default=b"", metadata={"tag": 70_000, "kafka_type": "bytes"})
+        unknown.name, unknown.type = "unknown", bytes
+        specs.append(FieldSpec(unknown))
+    return Struct(struct.name, tuple(specs), struct.flexible)
+
+
+def with_unknown_values(message: Message, value: bytes) -> Message:
+    """The same message with that value in every unknown field."""
+    twin = with_unknown_tag(message.struct)
+
+    def convert(spec: FieldSpec, held: Any) -> Any:
+        if spec.nested is None or held is None:
+            return held
+        return (
+            tuple(with_unknown_values(one, value) for one in held) if spec.array else with_unknown_values(held, value)
+        )
+
+    values = {spec.name: convert(spec, getattr(message, spec.name)) for spec in message.struct.fields}
+    return twin.fit(**values, unknown=value)
+
+
+def as_known(struct: Struct, message: Message) -> Message:
+    """The message without the unknown fields."""
+
+    def convert(spec: FieldSpec, value: Any) -> Any:
+        if spec.nested is None or value is None:
+            return value
+        if spec.array:
+            return tuple(as_known(spec.nested, item) for item in value)
+        return as_known(spec.nested, value)
+
+    return struct.new(**{spec.name: convert(spec, getattr(message, spec.name)) for spec in struct.fields})

@@ -1,18 +1,15 @@
 """Whatever bytes arrive, decoding gives a message or a DecodeError that names the field, and soon."""
 
 import re
-from copy import copy
-from dataclasses import field
 from random import Random
 from time import perf_counter
-from typing import Any
 
 import pytest
 
 from protocol.codec import MAX_ARRAY_ELEMENTS, decode, encode, read_uvarint, write_uvarint
 from protocol.errors import DecodeError, EncodeError
-from protocol.schema import API_NAMES, FieldSpec, Message, Struct, request_struct, response_struct
-from tests.unit.protocol.messages import every_struct, random_message
+from protocol.schema import API_NAMES, Message, Struct, request_struct, response_struct
+from tests.unit.protocol.messages import as_known, every_struct, random_message, with_unknown_tag
 
 STRUCTS = tuple(every_struct())
 BY_API = {key: tuple(entry for entry in STRUCTS if entry[0] == key) for key in API_NAMES}
@@ -97,36 +94,6 @@ def test_more_elements_than_any_real_request_has_are_refused_before_they_are_rea
     body = (MAX_ARRAY_ELEMENTS + 1).to_bytes(4, "big") + bytes(2 * MAX_ARRAY_ELEMENTS + 2)
     with pytest.raises(DecodeError, match="the limit is 500000"):
         decode(struct, body)
-
-
-def with_unknown_tag(struct: Struct) -> Struct:
-    """The same struct as a later version of Kafka might have it: one more tagged field at every level."""
-    specs = []
-    for spec in struct.fields:
-        twin = copy(spec)
-        if spec.nested is not None:
-            twin.nested = with_unknown_tag(spec.nested)
-            if not spec.array and not spec.nullable:
-                twin.default = twin.nested.new()
-        specs.append(twin)
-    if struct.flexible:
-        unknown: Any = field(default=b"", metadata={"tag": 70_000, "kafka_type": "bytes"})
-        unknown.name, unknown.type = "unknown", bytes
-        specs.append(FieldSpec(unknown))
-    return Struct(struct.name, tuple(specs), struct.flexible)
-
-
-def as_known(struct: Struct, message: Message) -> Message:
-    """The message without the unknown fields."""
-
-    def convert(spec: FieldSpec, value: Any) -> Any:
-        if spec.nested is None or value is None:
-            return value
-        if spec.array:
-            return tuple(as_known(spec.nested, item) for item in value)
-        return as_known(spec.nested, value)
-
-    return struct.new(**{spec.name: convert(spec, getattr(message, spec.name)) for spec in struct.fields})
 
 
 @pytest.mark.parametrize("key", API_NAMES, ids=API_NAMES.get)

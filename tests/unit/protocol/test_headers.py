@@ -10,8 +10,15 @@ from kio.schema.request_header.v2.header import RequestHeader as KioHeader2
 from kio.serial import entity_writer
 from kio.static.primitive import i16, i32
 
-from protocol.errors import ClientProtocolError
-from protocol.headers import encode_client_id, frame, parse_request_header, request_head, response_head
+from protocol.errors import ClientProtocolError, DecodeError
+from protocol.headers import (
+    encode_client_id,
+    frame,
+    parse_request_header,
+    request_head,
+    response_body,
+    response_head,
+)
 
 CLIENT_IDS = st.one_of(st.none(), st.text(max_size=40))
 
@@ -96,6 +103,22 @@ def test_response_headers() -> None:
     assert response_head(2, 7, False) == b"\0\0\0\x06\0\0\0\x07"
     assert response_head(2, 7, True) == b"\0\0\0\x07\0\0\0\x07\0"
     assert response_head(2, -1, False) == b"\0\0\0\x06\xff\xff\xff\xff"
+
+
+@pytest.mark.parametrize(
+    ("header", "flexible", "body"),
+    [(b"", False, 8), (b"\0", True, 9), (b"\x01\x07\x03abc", True, 14), (b"\x02\x07\0\x08\x01a", True, 14)],
+)
+def test_a_response_s_body_begins_behind_its_header_s_tags(header: bytes, flexible: bool, body: int) -> None:
+    data = b"\0\0\0\0\0\0\0\x07" + header + b"\0\0body"
+    assert response_body(b"before" + data, 6, 6 + len(data), flexible) == 6 + body
+
+
+@pytest.mark.parametrize("header", [b"", b"\x01", b"\x01\x07\x05abc"])
+def test_a_response_header_that_is_cut_short(header: bytes) -> None:
+    data = b"\0\0\0\0\0\0\0\x07" + header
+    with pytest.raises(DecodeError):
+        response_body(data + b"the next frame", 0, len(data), True)
 
 
 def test_a_bare_frame() -> None:

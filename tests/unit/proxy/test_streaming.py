@@ -14,7 +14,7 @@ from protocol.headers import RESPONSE_PEEK
 from protocol.schema import FieldSpec, Message, Struct, request_struct, response_struct
 from proxy.apis.table import plans_for
 from proxy.close import CloseReason
-from tests.unit.protocol.test_codec_hostile import with_unknown_tag
+from tests.unit.protocol.messages import with_unknown_tag
 from tests.unit.proxy.playbook import BrokerGot, Dialogue, versions_of
 from tests.unit.proxy.test_paths import (
     SEEDS,
