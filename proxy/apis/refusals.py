@@ -18,8 +18,8 @@ TOPIC: Final = ErrorCode.TOPIC_AUTHORIZATION_FAILED
 CLUSTER: Final = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
 NO_TOKENS: Final = ErrorCode.DELEGATION_TOKEN_REQUEST_NOT_ALLOWED
 NOT_OFFERED: Final = ErrorCode.UNSUPPORTED_VERSION
-REPEATED: Final = ErrorCode.INVALID_REQUEST
-"""A broker refuses what is named twice as such, before it looks at permissions."""
+INVALID: Final = ErrorCode.INVALID_REQUEST
+"""What is named twice, too: a broker says so before it looks at permissions."""
 
 CONFIG_ERRORS: Final = {2: TOPIC, 32: ErrorCode.GROUP_AUTHORIZATION_FAILED, 4: CLUSTER, 8: CLUSTER, 16: CLUSTER}
 """By type of resource: TOPIC, GROUP, BROKER, BROKER_LOGGER, CLIENT_METRICS."""
@@ -37,6 +37,8 @@ ELECTIONS: Final = Shape(
     response_index="partition_id",
 )
 REASSIGNMENTS: Final = Shape(response_topics="responses")
+UNCHANGED: Final = ("status", "active_tasks", "standby_tasks", "warmup_tasks", "partitions_by_user_endpoint")
+"""What a Streams heartbeat's answer leaves null."""
 
 Refusal = Callable[[Call], Answer]
 
@@ -52,32 +54,32 @@ def whole(error: ErrorCode, **values: Any) -> Refusal:
     return lambda call: Answer(refused(call, call.response, error, **values))
 
 
-def each(asked: str, answered: str, error: ErrorCode, *copied: str) -> Refusal:
-    """An error for each element, repeated ones too; `copied` are the fields by which a client knows it again."""
+def each(asked: str, answered: str, error: ErrorCode) -> Refusal:
+    """An error for each element, repeated ones too: clients know them by their position."""
 
     def handle(call: Call) -> Answer:
         struct = call.response.nested(answered)
-        elements: Sequence[Message] = getattr(call.request, asked)
-        answers = [refused(call, struct, error, **{name: getattr(e, name) for name in copied}) for e in elements]
-        return Answer(call.response.new(**{answered: tuple(answers)}))
+        answers = tuple(refused(call, struct, error) for _ in getattr(call.request, asked))
+        return Answer(call.response.new(**{answered: answers}))
 
     return handle
 
 
 def each_topic(answered: str, **values: Any) -> Refusal:
     """An error for each distinct topic."""
-    return lambda call: Answer(
-        call.response.new(
-            **{answered: _distinct_topics(call, answered, (topic.name for topic in call.request.topics), **values)}
-        )
-    )
+
+    def handle(call: Call) -> Answer:
+        topics = _distinct_topics(call, answered, (topic.name for topic in call.request.topics), **values)
+        return Answer(call.response.new(**{answered: topics}))
+
+    return handle
 
 
 def _distinct_topics(call: Call, answered: str, names: Iterable[str], **values: Any) -> tuple[Message, ...]:
     struct = call.response.nested(answered)
     counts = Counter(names)
     return tuple(
-        refused(call, struct, TOPIC if count == 1 else REPEATED, name=name, **values) for name, count in counts.items()
+        refused(call, struct, TOPIC if count == 1 else INVALID, name=name, **values) for name, count in counts.items()
     )
 
 
@@ -89,7 +91,7 @@ def each_partition(shape: Shape, error: ErrorCode) -> Refusal:
         # ElectLeaders means all partitions of the cluster by null
         asked: Sequence[Message] = getattr(call.request, shape.request_topics) or ()
         topics = _partitions(call, struct, shape, asked, error)
-        if not topics and "error_code" in call.response.names:
+        if not topics and error is CLUSTER:
             call.refuse(error)
         values = {shape.response_topics: topics, "error_code": error, "error_message": text_of(error)}
         return Answer(call.response.fit(**values))
@@ -138,7 +140,7 @@ def _undeleted(call: Call, struct: Struct, name: str | None, topic_id: bytes, co
     """By name or by id; a broker takes neither both nor none, and tells the name of an id to whoever may see it."""
     by_id = topic_id != ZERO_ID
     if count > 1 or by_id == (name is not None):
-        return refused(call, struct, REPEATED, name=name, topic_id=topic_id)
+        return refused(call, struct, INVALID, name=name, topic_id=topic_id)
     if not by_id:
         return refused(call, struct, TOPIC, name=name)
     alias = call.zone.alias_with_id(topic_id)
@@ -154,8 +156,8 @@ def alter_configs(call: Call) -> Answer:
     counts = Counter(resources)
     responses = []
     for kind, name in resources:
-        known = CONFIG_ERRORS.get(kind, ErrorCode.INVALID_REQUEST)
-        error = known if counts[kind, name] == 1 else REPEATED
+        known = CONFIG_ERRORS.get(kind, INVALID)
+        error = known if counts[kind, name] == 1 else INVALID
         responses.append(refused(call, struct, error, resource_type=kind, resource_name=name))
     return Answer(call.response.new(responses=tuple(responses)))
 
@@ -235,7 +237,7 @@ ANSWERS: Final[Mapping[int, Refusal]] = {
     79: whole(NOT_OFFERED),
     80: whole(CLUSTER),
     81: whole(CLUSTER),
-    88: whole(NOT_OFFERED),
+    88: whole(NOT_OFFERED, **dict.fromkeys(UNCHANGED)),
     89: each_group("group_ids"),
     90: each_group("groups"),
     91: whole(NOT_OFFERED),
