@@ -60,6 +60,10 @@ test: check kcat kafka ## Check, then run all tests: first those that need no Ka
 	@$(call PYTEST,"not kafka")
 	@$(call PYTEST,"kafka")
 
+.PHONY: api-coverage
+api-coverage: venv ## Write docs/api-coverage.md anew from the table of APIs
+	@$(BIN)/python -m proxy.apis.coverage docs/api-coverage.md
+
 .PHONY: kafka
 kafka: venv ## Fetch Apache Kafka into the cache, or say what is missing
 	@$(BIN)/python -m tests.kafka prepare

@@ -19,8 +19,8 @@ class Treatment(enum.Enum):
     REWRITE = "names, ids and addresses are mapped both ways"
     FILTER = "what is not the zone's is left out"
     TERMINATE = "answered by the gateway itself"
-    DENY = "refused with Kafka's error"
-    HIDE = "not offered; clients have a fallback or never call it"
+    DENY = "offered, and refused with Kafka's error"
+    HIDE = "not offered, as clients have a fallback or never call it; refused with Kafka's error when sent anyway"
     INTERNAL = "between brokers only; the connection is closed"
 
 
@@ -40,7 +40,7 @@ class ApiEntry:
     key: int
     treatment: Treatment
     versions: tuple[int, int] | None = None
-    """What we understand and offer (as far as the broker does, too); None: never offered."""
+    """What we understand; None: nothing, so that a request ends the connection."""
     needs: str = "-"
     """The permission, in words, for the generated page."""
     refusal: str = "connection closed"
@@ -48,6 +48,11 @@ class ApiEntry:
     handler: Handler | None = None
     on_bytes: OnBytes | None = None
     on_large_head: OnLargeHead | None = None
+
+    @property
+    def offered(self) -> bool:
+        """ApiVersions has it, as far as the broker does, too. What is hidden is answered whatever the broker has."""
+        return self.versions is not None and self.treatment is not Treatment.HIDE
 
 
 @dataclass(frozen=True, slots=True)

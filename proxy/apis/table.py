@@ -1,7 +1,7 @@
 """The one table that says what every Kafka API is: treatment, versions, permission, refusal, handler.
 
-It is the source of ApiVersions and of what is let through: a key or version that isn't offered here ends the
-connection, as a broker does. `docs/DESIGN.md` tells how to add an API.
+It is the source of ApiVersions, of what is let through and of `docs/api-coverage.md`: a key or version without a
+handler here ends the connection, as a broker does. `docs/DESIGN.md` tells how to add an API.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ from proxy.apis import (
     offsets,
     produce,
     producers,
+    refusals,
     transaction_lists,
     transactions,
 )
@@ -63,28 +64,71 @@ _SERVED: Final = (
     ApiEntry(66, _FILTER, (0, 2), "WRITE", "empty list; 128", transaction_lists.list_own),
 )  # fmt: skip
 
-# Not offered by this version: a request for one of them ends the connection, as with any API that isn't advertised.
-_DENIED: Final = (19, 20, 21, 29, 30, 31, 33, 35, 37, 43, 44, 45, 46, 48, 49, 50, 51, 61)
-_HIDDEN: Final = (
-    27, 34, 38, 39, 40, 41, 55, 57, 64, 68, 69, 71, 72, 74, 75, 76, 77, 78, 79,
-    80, 81, 88, 89, 90, 91, 92,
-)  # fmt: skip
+_REFUSED: Final = tuple(
+    ApiEntry(key, treatment, versions, "-", refusal, refusals.ANSWERS[key])
+    for key, treatment, versions, refusal in (
+        (19, _DENY, (2, 7), "29 per topic; 42 for a repeated one"),
+        (20, _DENY, (1, 6), "29, 100 per topic; 42 for a repeated one"),
+        (21, _DENY, (0, 2), "29 per partition"),
+        (27, _HIDE, (1, 2), "31 per partition"),
+        (29, _DENY, (1, 3), "31"),
+        (30, _DENY, (1, 3), "31 per ACL"),
+        (31, _DENY, (1, 3), "31 per filter"),
+        (33, _DENY, (0, 2), "29, 30, 31 per resource; 42 for a repeated or unknown one"),
+        (34, _HIDE, (1, 2), "31 per partition"),
+        (35, _DENY, (1, 5), "31; before version 3 an empty list"),
+        (37, _DENY, (0, 3), "29 per topic; 42 for a repeated one"),
+        (38, _HIDE, (1, 3), "64"),
+        (39, _HIDE, (1, 2), "64"),
+        (40, _HIDE, (1, 2), "64"),
+        (41, _HIDE, (1, 3), "64"),
+        (43, _DENY, (0, 2), "31 per partition and, from version 1, for all"),
+        (44, _DENY, (0, 1), "29, 30, 31 per resource; 42 for a repeated or unknown one"),
+        (45, _DENY, (0, 1), "31 for all and per partition"),
+        (46, _DENY, (0, 0), "31"),
+        (48, _DENY, (0, 1), "31"),
+        (49, _DENY, (0, 1), "31 per entity"),
+        (50, _DENY, (0, 0), "31"),
+        (51, _DENY, (0, 0), "31 per user"),
+        (55, _HIDE, (0, 2), "31"),
+        (57, _HIDE, (0, 2), "31"),
+        (61, _DENY, (0, 0), "29 per partition"),
+        (64, _HIDE, (0, 0), "31"),
+        (71, _HIDE, (0, 0), "35"),
+        (72, _HIDE, (0, 0), "35"),
+        (74, _HIDE, (0, 1), "31"),
+        (76, _HIDE, (1, 1), "35"),
+        (77, _HIDE, (1, 1), "35 per group"),
+        (78, _HIDE, (1, 2), "35"),
+        (79, _HIDE, (1, 2), "35"),
+        (80, _HIDE, (0, 1), "31"),
+        (81, _HIDE, (0, 0), "31"),
+        (88, _HIDE, (0, 0), "35"),
+        (89, _HIDE, (0, 0), "35 per group"),
+        (90, _HIDE, (0, 1), "35 per group"),
+        (91, _HIDE, (0, 0), "35"),
+        (92, _HIDE, (0, 0), "35"),
+    )
+)
+
+# Not served yet: a request for one of them ends the connection.
+_HIDDEN: Final = (68, 69, 75)
 _BETWEEN_BROKERS: Final = (52, 53, 54, 56, 58, 59, 62, 63, 67, 70, 73, 82, 83, 84, 85, 86, 87)
 
 TABLE: Final[Mapping[int, ApiEntry]] = {
     entry.key: entry
     for entry in (
         *_SERVED,
-        *(ApiEntry(key, _DENY) for key in _DENIED),
+        *_REFUSED,
         *(ApiEntry(key, _HIDE) for key in _HIDDEN),
         *(ApiEntry(key, _INTERNAL) for key in _BETWEEN_BROKERS),
     )
 }
 
 OFFERED: Final[Mapping[int, tuple[int, int]]] = {
-    entry.key: entry.versions for entry in TABLE.values() if entry.versions is not None
+    entry.key: entry.versions for entry in TABLE.values() if entry.offered and entry.versions is not None
 }
-"""API key -> versions that we understand; what a client sees is the part of it that its broker has, too."""
+"""API key -> versions that ApiVersions names; what a client sees is the part of it that its broker has, too."""
 
 
 @cache
@@ -92,14 +136,14 @@ def all_plans() -> dict[int, RequestPlan]:
     """key << 16 | version -> plan, of everything that a handler takes."""
     return {
         entry.key << 16 | version: make_plan(entry, version)
-        for entry in _SERVED
+        for entry in TABLE.values()
         if entry.handler is not None and entry.versions is not None
         for version in range(entry.versions[0], entry.versions[1] + 1)
     }
 
 
 def plans_for(broker: Mapping[int, tuple[int, int]]) -> dict[int, RequestPlan]:
-    """The plans that a broker with these version ranges can serve; brokers that are alike share them."""
+    """The plans for a broker with these version ranges; brokers that are alike share them."""
     return _plans_within(frozenset(broker.items()))
 
 
@@ -109,5 +153,5 @@ def _plans_within(ranges: frozenset[tuple[int, tuple[int, int]]]) -> dict[int, R
     return {
         number: plan
         for number, plan in all_plans().items()
-        if plan.key in broker and broker[plan.key][0] <= plan.version <= broker[plan.key][1]
+        if not plan.entry.offered or (plan.key in broker and broker[plan.key][0] <= plan.version <= broker[plan.key][1])
     }
