@@ -2,12 +2,14 @@
 
 import threading
 from collections import defaultdict
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from tests.integration.clients.base import Record
 from tests.integration.clients.librdkafka import Librdkafka, to_record
 from tests.integration.world import Account, World, new_group
 
@@ -92,6 +94,41 @@ class Reader(_Background):
                 message = consumer.poll(0.1)
                 if message is not None and message.error() is None:
                     self.values.append(to_record(message).value)
+
+
+class Member(_Background):
+    """A member of a group of the classic protocol, which commits what it has read when partitions are taken from it."""
+
+    def __init__(self, account: Account, group: str, topics: Sequence[str], **config: str) -> None:
+        super().__init__()
+        self.records: list[Record] = []
+        self.holds: frozenset[tuple[str, int]] = frozenset()
+        self.assignments = 0
+        """How often it was assigned partitions."""
+        self._config = {
+            **Librdkafka(account).config,
+            "group.id": group,
+            "auto.offset.reset": "earliest",
+            "heartbeat.interval.ms": 500,
+            **config,
+        }
+        self._topics = list(topics)
+
+    def _assigned(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        self.assignments += 1
+
+    def _run(self) -> None:
+        consumer = Consumer(self._config)
+        try:
+            consumer.subscribe(self._topics, on_assign=self._assigned)
+            while not self._stopping.is_set():
+                message = consumer.poll(0.1)
+                if message is not None:
+                    assert message.error() is None, str(message.error())
+                    self.records.append(to_record(message))
+                self.holds = frozenset((each.topic, each.partition) for each in consumer.assignment())
+        finally:
+            consumer.close()
 
 
 def read_back(world: World, topic: str, prefix: str) -> list[str]:

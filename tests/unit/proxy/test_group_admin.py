@@ -7,7 +7,7 @@ import pytest
 
 from policies.zone import ZoneRules
 from protocol.consumer_protocol import Assignment, Subscription
-from protocol.schema import Message, response_struct
+from protocol.schema import Message, request_struct, response_struct
 from proxy.apis.member_blobs import to_broker
 from proxy.subscriptions import Subscription as Subscribed
 from tests.unit.protocol.consumer_blobs import assignment, read_assignment, subscription
@@ -39,8 +39,8 @@ def test_describing_a_group(version: int, asked: bool) -> None:
     has = assignment(1, [("orders", [0]), ("twin", [0]), ("stock", [1])])
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
-        fields = {"include_authorized_operations": asked} if version >= 3 else {}
-        dialogue.client_sends(DESCRIBE, version, groups=("g",), **fields)
+        asks = request_struct(DESCRIBE, version).fit(groups=("g",), include_authorized_operations=asked)
+        dialogue.client_sends(DESCRIBE, version, asks)
         got = dialogue.broker_gets()
         assert got.message.groups == ("partner:g",)
         sent = to_broker(RULES, Subscription, wants), to_broker(RULES, Assignment, has)
@@ -61,8 +61,9 @@ def test_describing_several_groups(version: int) -> None:
     """In the order of the request, a repeated one repeated; texts of the broker don't pass."""
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
-        fields = {"include_authorized_operations": True} if version >= 3 else {}
-        dialogue.client_sends(DESCRIBE, version, groups=("b", "", TOO_LONG, "a", "b", "lost"), **fields)
+        groups = ("b", "", TOO_LONG, "a", "b", "lost")
+        asks = request_struct(DESCRIBE, version).fit(groups=groups, include_authorized_operations=True)
+        dialogue.client_sends(DESCRIBE, version, asks)
         got = dialogue.broker_gets()
         assert got.message.groups == ("partner:b", "partner:", "partner:a", "partner:lost")
         dialogue.broker_answers(
@@ -126,11 +127,10 @@ def test_members_that_did_not_come_through_a_gateway() -> None:
 def test_listing_groups(version: int) -> None:
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
-        filters = {"states_filter": ("Stable",), "types_filter": ("classic",)}
-        fields = {name: value for name, value in filters.items() if name in _names(version)}
-        dialogue.client_sends(LIST, version, **fields)
+        asks = request_struct(LIST, version).fit(states_filter=("Stable",), types_filter=("classic",))
+        dialogue.client_sends(LIST, version, asks)
         got = dialogue.broker_gets()
-        assert {name: getattr(got.message, name) for name in fields} == fields
+        assert got.message == asks
         struct = response_struct(LIST, version)
         entry = struct.nested("groups")
         ids = ("partner:a", "other:a", "partner", "a", "partner:other:b", "partners:c", "partner:")
@@ -140,10 +140,6 @@ def test_listing_groups(version: int) -> None:
             entry.fit(group_id=each, protocol_type="consumer", group_state="Stable") for each in ("a", "other:b", "")
         )
         assert dialogue.client_receives() == struct.fit(groups=shown, error_code=15, throttle_time=3)
-
-
-def _names(version: int) -> set[str]:
-    return {name for name, since in (("states_filter", 4), ("types_filter", 5)) if version >= since}
 
 
 @pytest.mark.parametrize("version", versions_of(DELETE))
@@ -180,7 +176,7 @@ def test_an_empty_list_is_asked_as_it_is(key: int, field: str) -> None:
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
         for version in versions_of(key):
-            dialogue.client_sends(key, version, **{field: ()})
+            dialogue.client_sends(key, version, request_struct(key, version).fit(**{field: ()}))
             got = dialogue.broker_gets()
             assert getattr(got.message, field) == ()
             dialogue.broker_answers(got)
@@ -192,8 +188,8 @@ def test_an_empty_list_is_asked_as_it_is(key: int, field: str) -> None:
 def test_a_zone_without_any_alias_has_no_groups(key: int, version: int) -> None:
     with Playbook([BARREN]) as playbook:
         dialogue = playbook.signed_in()
-        field = {DESCRIBE: "groups", DELETE: "groups_names"}.get(key)
-        dialogue.client_sends(key, version, **({field: ("b", "a")} if field else {}))
+        asks = request_struct(key, version).fit(groups=("b", "a"), groups_names=("b", "a"))
+        dialogue.client_sends(key, version, asks)
         dialogue.broker_gets_nothing()
         answer = dialogue.client_receives()
         if key == LIST:
