@@ -36,7 +36,7 @@ _SERVED: Final = (
     ApiEntry(3, _FILTER, (0, 13), "any alias", "29, 100 per topic", metadata.handle),
     ApiEntry(8, _REWRITE, (2, 10), "READ", "29, 100, 24 per partition", group_offsets.commit),
     ApiEntry(9, _REWRITE, (1, 10), "READ", "29, 100 per partition; 24 per group", group_offsets.fetch),
-    ApiEntry(10, _REWRITE, (0, 5), "any", "24, 53, 42 per key", coordinator.handle),
+    ApiEntry(10, _REWRITE, (0, 5), "any; WRITE for transactions", "53, 42, 24 per key", coordinator.handle),
     ApiEntry(11, _REWRITE, (0, 9), "any", "24", groups.handle),
     ApiEntry(12, _REWRITE, (0, 4), "any", "24", groups.handle),
     ApiEntry(13, _REWRITE, (0, 5), "any", "24", groups.handle),
