@@ -9,7 +9,7 @@ from typing import Any, Final
 from policies.zone import ZoneRules
 from protocol.error_codes import ErrorCode, text_of
 from protocol.schema import Message, Struct
-from proxy.apis.transactional_ids import is_too_long, refusal_of
+from proxy.apis.transactional_ids import is_too_long
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 
 KEY: Final = 10
@@ -37,11 +37,14 @@ def handle(call: Call) -> Outcome:
 
 
 def _refusal(rules: ZoneRules, key_type: int, key: str) -> ErrorCode | None:
-    if key_type == GROUP:
-        return ErrorCode.INVALID_GROUP_ID if not key or is_too_long(rules, key) else None
-    if key_type == TRANSACTION:
-        return refusal_of(rules, key)
-    return ErrorCode.INVALID_REQUEST
+    """Why there is no coordinator. An empty key has one, on a broker too: it is refused where it would be used."""
+    if key_type == TRANSACTION and not rules.writable:
+        return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    if key_type not in (GROUP, TRANSACTION):
+        return ErrorCode.INVALID_REQUEST
+    if is_too_long(rules, key):
+        return ErrorCode.INVALID_GROUP_ID if key_type == GROUP else ErrorCode.INVALID_REQUEST
+    return None
 
 
 def _finish(call: Call, keys: Sequence[str], refused: dict[str, ErrorCode | None], response: Message | None) -> Answer:

@@ -38,7 +38,7 @@ _SERVED: Final = (
     ApiEntry(3, _FILTER, (0, 13), "any alias", "29, 100 per topic", metadata.handle),
     ApiEntry(8, _REWRITE, (2, 10), "READ", "29, 100 per partition; 30, 24 on each", commits.commit),
     ApiEntry(9, _REWRITE, (1, 10), "READ", "29, 100 per partition; 30, 24 per group", group_offsets.fetch),
-    ApiEntry(10, _REWRITE, (0, 5), "any", "24, 53, 42 per key", coordinator.handle),
+    ApiEntry(10, _REWRITE, (0, 5), "any; WRITE for transactions", "53, 42, 24 per key", coordinator.handle),
     ApiEntry(11, _REWRITE, (0, 9), "any alias", "30, 24; 23 for a malformed subscription", groups.join),
     ApiEntry(12, _REWRITE, (0, 4), "any alias", "30, 24", groups.heartbeat),
     ApiEntry(13, _REWRITE, (0, 5), "any alias", "30, 24", groups.leave),

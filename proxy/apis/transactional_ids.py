@@ -6,7 +6,7 @@ from policies.zone import ZoneRules
 from protocol.error_codes import ErrorCode
 
 MAX_ID_BYTES: Final = 0x7FFF
-"""Of a qualified id: a string's length is an int16 in versions that are not flexible, and in the brokers' own logs."""
+"""Of a qualified id: brokers take no longer string, whatever the version, and close the connection."""
 
 
 def is_too_long(rules: ZoneRules, name: str) -> bool:

@@ -69,11 +69,12 @@ def add_partitions(call: Call) -> Outcome:
     request = call.request
     asked = [_Asked(topic, _writable_alias(call, topic.name)) for topic in request.v3_and_below_topics]
     error = refusal_of(call.zone.rules, request.v3_and_below_transactional_id)
+    # as on a broker, permissions come before the id's own faults
+    if error != ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED and any(each.alias is None for each in asked):
+        return _add_none(call, asked)
     if error is not None:
         call.refuse(error, sum(len(each.topic.partitions) for each in asked))
         return _answer(call, asked, lambda _alias, _index: error)
-    if any(each.alias is None for each in asked):
-        return _add_none(call, asked)
     entry = request.struct.nested("v3_and_below_topics")
     # two aliases of one backing partition are one partition of the transaction
     wanted: dict[str, dict[int, None]] = {}

@@ -98,7 +98,7 @@ def test_one_coordinator(version: int, node_id: int, error: int, expected: tuple
 
 
 @pytest.mark.parametrize("version", range(1, 4))
-@pytest.mark.parametrize(("key", "key_type", "error"), [("", 0, 24), ("", 1, 42), ("g:t:0", 2, 42)])
+@pytest.mark.parametrize(("key", "key_type", "error"), [("x" * 0x7FFF, 0, 24), ("g:t:0", 2, 42)])
 def test_one_coordinator_refused(version: int, key: str, key_type: int, error: int) -> None:
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
@@ -114,20 +114,21 @@ def test_several_coordinators(version: int) -> None:
         dialogue = playbook.signed_in()
         dialogue.client_sends(FIND_COORDINATOR, version, key_type=0, coordinator_keys=("a", "", "b", "c"))
         got = dialogue.broker_gets()
-        assert got.message.coordinator_keys == ("partner:a", "partner:b", "partner:c")
+        assert got.message.coordinator_keys == ("partner:a", "partner:", "partner:b", "partner:c")
         entry = response_struct(FIND_COORDINATOR, version).nested("coordinators")
         dialogue.broker_answers(
             got,
             coordinators=(
                 entry.new(key="partner:c", error_code=16, error_message="partner:c moved", node_id=-1, port=-1),
                 entry.new(key="partner:b", node_id=UNMAPPED_BROKER, host="kafka-9", port=9092),
+                entry.new(key="partner:", node_id=2, host="kafka-2", port=9092),
                 entry.new(key="partner:a", node_id=3, host="kafka-3", port=9092),
             ),
         )
         told = dialogue.client_receives()
         assert [(c.key, c.error_code, c.node_id, c.host, c.port) for c in told.coordinators] == [
             ("a", 0, 3, "gateway", 9103),
-            ("", 24, -1, "", -1),
+            ("", 0, 2, "gateway", 9102),
             ("b", 15, -1, "", -1),
             ("c", 16, -1, "", -1),
         ]

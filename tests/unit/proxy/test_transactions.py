@@ -1,16 +1,15 @@
-"""Transactions: ids in the zone's namespace, all-or-nothing additions, own transactions listed, features passed on."""
+"""Transactions: ids in the zone's namespace, what can't be used is refused, partitions are added all or none."""
 
 from typing import Any
 
 import pytest
 
 from policies.zone import Alias, Permission, Zone
-from protocol.features import Features, features_of
-from protocol.schema import Message, Struct, request_struct, response_struct
-from tests.unit.proxy.playbook import BROKER_VERSIONS, UNMAPPED_BROKER, ZONE, Dialogue, Playbook, versions_of
+from protocol.schema import Message, request_struct, response_struct
+from tests.unit.proxy.playbook import UNMAPPED_BROKER, ZONE, Playbook, versions_of
 
-METADATA, FIND_COORDINATOR, API_VERSIONS = 3, 10, 18
-INIT_PRODUCER_ID, ADD_PARTITIONS, ADD_OFFSETS, END, DESCRIBE, LIST = 22, 24, 25, 26, 65, 66
+METADATA, FIND_COORDINATOR = 3, 10
+INIT_PRODUCER_ID, ADD_PARTITIONS, ADD_OFFSETS, END = 22, 24, 25, 26
 TRANSACTION = 1
 
 READER: Zone = Zone("partner", "cluster", "johndoe", (Alias("stock", "kafka-stock", Permission.READ),))
@@ -80,7 +79,7 @@ def test_coordinators_of_several_transactions(version: int) -> None:
             FIND_COORDINATOR, version, key_type=TRANSACTION, coordinator_keys=("a", "", "b", TOO_LONG, "c")
         )
         got = dialogue.broker_gets()
-        assert got.message.coordinator_keys == ("partner:a", "partner:b", "partner:c")
+        assert got.message.coordinator_keys == ("partner:a", "partner:", "partner:b", "partner:c")
         entry = response_struct(FIND_COORDINATOR, version).nested("coordinators")
         dialogue.broker_answers(
             got,
@@ -88,12 +87,13 @@ def test_coordinators_of_several_transactions(version: int) -> None:
                 entry.new(key="partner:b", error_code=15, error_message="no partner:b", node_id=-1, port=-1),
                 entry.new(key="partner:c", node_id=UNMAPPED_BROKER, host="kafka-9", port=9092),
                 entry.new(key="partner:a", node_id=3, host="kafka-3", port=9092),
+                entry.new(key="partner:", node_id=2, host="kafka-2", port=9092),
             ),
         )
         answer = dialogue.client_receives()
         assert [(c.key, c.error_code, c.node_id, c.host, c.port) for c in answer.coordinators] == [
             ("a", 0, 3, "gateway", 9103),
-            ("", 42, -1, "", -1),
+            ("", 0, 2, "gateway", 9102),
             ("b", 15, -1, "", -1),
             (TOO_LONG, 42, -1, "", -1),
             ("c", 15, -1, "", -1),
@@ -112,14 +112,6 @@ def test_no_coordinator_for_a_zone_that_only_reads(version: int) -> None:
         told = answer.coordinators[0] if version >= 4 else answer
         assert (told.error_code, told.node_id, told.host, told.port) == (53, -1, "", -1)
         assert told.error_message == "Transactional Id authorization failed."
-
-
-def test_no_coordinator_of_a_group_whose_id_is_too_long() -> None:
-    with Playbook() as playbook:
-        dialogue = playbook.signed_in()
-        dialogue.client_sends(FIND_COORDINATOR, 2, key=TOO_LONG)
-        dialogue.broker_gets_nothing()
-        assert dialogue.client_receives().error_code == 24
 
 
 # AddOffsetsToTxn, EndTxn
@@ -268,11 +260,21 @@ def test_partitions_for_a_transaction_that_cannot_be(
 ) -> None:
     with Playbook((zone,)) as playbook:
         dialogue = playbook.signed_in()
-        topics = [("orders", [0, 1]), ("elsewhere", [2])]
-        dialogue.client_sends(key, version, addition(version, topics, transactional_id))
+        dialogue.client_sends(key, version, addition(version, [("orders", [0, 1])], transactional_id))
         dialogue.broker_gets_nothing()
-        expected = [("orders", [(0, error), (1, error)]), ("elsewhere", [(2, error)])]
-        assert dialogue.client_receives() == added(version, expected)
+        assert dialogue.client_receives() == added(version, [("orders", [(0, error), (1, error)])])
+
+
+@versions(ADD_PARTITIONS)
+@no_use
+def test_permissions_come_before_an_id_s_own_faults(
+    key: int, version: int, zone: Zone, transactional_id: str, error: int
+) -> None:
+    with Playbook((zone,)) as playbook:
+        dialogue = playbook.signed_in()
+        dialogue.client_sends(key, version, addition(version, [("elsewhere", [2])], transactional_id))
+        dialogue.broker_gets_nothing()
+        assert dialogue.client_receives() == added(version, [("elsewhere", [(2, error if error == 53 else 29)])])
 
 
 @versions(ADD_PARTITIONS)
@@ -308,190 +310,3 @@ def test_no_partitions_at_all(key: int, version: int) -> None:
         assert got.message == addition(version, [], "partner:tx")
         dialogue.broker_answers(got, added(version, []))
         assert dialogue.client_receives() == added(version, [])
-
-
-# DescribeTransactions
-
-
-def state_struct(key: int, version: int) -> Struct:
-    return response_struct(key, version).nested("transaction_states")
-
-
-def test_transactions_are_described_under_their_own_ids_and_aliases() -> None:
-    with Playbook() as playbook:
-        dialogue = playbook.signed_in()
-        dialogue.client_sends(DESCRIBE, 0, transactional_ids=("a", "", "b", TOO_LONG, "a", "c"))
-        got = dialogue.broker_gets()
-        assert got.message.transactional_ids == ("partner:a", "partner:b", "partner:c")
-        struct = state_struct(DESCRIBE, 0)
-        topic = struct.nested("topics")
-        open_one = struct.new(
-            transactional_id="partner:a",
-            transaction_state="Ongoing",
-            transaction_timeout=60_000,
-            transaction_start_time=1_700_000_000_000,
-            producer_id=7,
-            producer_epoch=3,
-            topics=(
-                topic.new(topic="kafka-orders", partitions=(0, 2)),
-                topic.new(topic="__consumer_offsets", partitions=(4,)),
-                topic.new(topic="kafka-elsewhere", partitions=(1,)),
-                topic.new(topic="kafka-stock", partitions=(1,)),
-            ),
-        )
-        unknown = struct.new(transactional_id="partner:b", error_code=105, transaction_start_time=0)
-        dialogue.broker_answers(got, throttle_time=6, transaction_states=(unknown, open_one))
-        told = open_one.copy()
-        told.transactional_id = "a"
-        told.topics = (topic.new(topic="orders", partitions=(0, 2)), topic.new(topic="stock", partitions=(1,)))
-
-        def failed(name: str, error: int) -> Message:
-            return struct.new(transactional_id=name, error_code=error, transaction_start_time=0)
-
-        answer = dialogue.client_receives()
-        assert answer.throttle_time == 6
-        assert answer.transaction_states == (
-            told,
-            failed("", 42),
-            failed("b", 105),
-            failed(TOO_LONG, 42),
-            told,
-            failed("c", -1),
-        )
-
-
-def test_whoever_only_reads_describes_no_transactions() -> None:
-    with Playbook((READER,)) as playbook:
-        dialogue = playbook.signed_in()
-        dialogue.client_sends(DESCRIBE, 0, transactional_ids=("a", ""))
-        dialogue.broker_gets_nothing()
-        states = dialogue.client_receives().transaction_states
-        assert [(state.transactional_id, state.error_code, state.topics) for state in states] == [
-            ("a", 53, ()),
-            ("", 53, ()),
-        ]
-
-
-def test_no_transactions_described() -> None:
-    with Playbook() as playbook:
-        dialogue = playbook.signed_in()
-        dialogue.client_sends(DESCRIBE, 0, transactional_ids=())
-        got = dialogue.broker_gets()
-        assert got.message.transactional_ids == ()
-        dialogue.broker_answers(got)
-        assert dialogue.client_receives().transaction_states == ()
-
-
-# ListTransactions
-
-ALL_IDS = ("partner:a", "partner:a-1", "partner:", "partner:tx\n", "partner2:a", "partner", "a", "other:partner:a")
-
-
-def listed(dialogue: Dialogue, version: int, **fields: Any) -> list[str]:
-    """The ids that a client is told of."""
-    dialogue.client_sends(LIST, version, **fields)
-    got = dialogue.broker_gets()
-    fields.pop("transactional_id_pattern", None)
-    assert got.message == got.message.struct.new(**fields)
-    struct = state_struct(LIST, version)
-    states = tuple(struct.new(transactional_id=name, producer_id=7, transaction_state="Empty") for name in ALL_IDS)
-    dialogue.broker_answers(got, throttle_time=2, unknown_state_filters=("Odd",), transaction_states=states)
-    answer = dialogue.client_receives()
-    assert (answer.error_code, answer.throttle_time, answer.unknown_state_filters) == (0, 2, ("Odd",))
-    assert all((state.producer_id, state.transaction_state) == (7, "Empty") for state in answer.transaction_states)
-    return [state.transactional_id for state in answer.transaction_states]
-
-
-@versions(LIST)
-def test_only_the_zone_s_own_transactions_are_listed(key: int, version: int) -> None:
-    with Playbook() as playbook:
-        fields: dict[str, Any] = {"state_filters": ("Ongoing", "Odd"), "producer_id_filters": (7, 8)}
-        if version >= 1:
-            fields["duration_filter"] = 1000
-        assert listed(playbook.signed_in(), version, **fields) == ["a", "a-1", "", "tx\n"]
-        assert key == LIST
-
-
-@pytest.mark.parametrize(
-    ("pattern", "expected"),
-    [
-        (None, ["a", "a-1", "", "tx\n"]),
-        ("", ["a", "a-1", "", "tx\n"]),
-        ("a", ["a"]),
-        ("a.*", ["a", "a-1"]),
-        ("a|a-1", ["a", "a-1"]),
-        ("a-\\d", ["a-1"]),
-        ("(?i)A?", ["a", ""]),
-        (".*", ["a", "a-1", ""]),
-        ("(?s).*", ["a", "a-1", "", "tx\n"]),
-        ("partner:.*", []),
-        ("a)|.*|(a", None),
-        ("(", None),
-        ("(?=a)a", None),
-        ("(a)\\1", None),
-    ],
-)
-def test_a_pattern_is_matched_here_against_the_client_s_own_ids(
-    pattern: str | None, expected: list[str] | None
-) -> None:
-    with Playbook() as playbook:
-        dialogue = playbook.signed_in()
-        if expected is not None:
-            assert listed(dialogue, 2, transactional_id_pattern=pattern) == expected
-            return
-        dialogue.client_sends(LIST, 2, transactional_id_pattern=pattern)
-        dialogue.broker_gets_nothing()
-        answer = dialogue.client_receives()
-        assert answer == answer.struct.new(error_code=128)
-
-
-@versions(LIST)
-def test_a_zone_that_only_reads_has_no_transactions(key: int, version: int) -> None:
-    with Playbook((READER,)) as playbook:
-        assert listed(playbook.signed_in(), version) == []
-        assert key == LIST
-
-
-# features
-
-FEATURES = Features(
-    {"transaction.version": (0, 2), "group.version": (0, 1), "metadata.version": (1, 29)},
-    {"transaction.version": 2, "group.version": 1, "metadata.version": 29},
-    12,
-)
-WITHOUT_END_5 = {**BROKER_VERSIONS, END: (0, 4)}
-
-
-def features_told(dialogue: Dialogue, version: int = 4) -> Features:
-    dialogue.client_sends(API_VERSIONS, version, client_software_name="a", client_software_version="1")
-    return features_of(dialogue.client_receives())
-
-
-@pytest.mark.parametrize("broker_id", [None, 1])
-def test_before_a_client_has_signed_in_it_is_told_what_is_known_of_the_brokers(broker_id: int | None) -> None:
-    with Playbook(features=FEATURES) as playbook:
-        cluster = playbook.services.cluster
-        older = Features(FEATURES.supported, {"transaction.version": 1}, 11)
-        cluster.versions[2] = type(cluster.versions[1])(dict(BROKER_VERSIONS), older)
-        told = features_told(playbook.connects(broker_id))
-        expected = (2, 12) if broker_id == 1 else (1, 11)
-        assert (told.finalized.get("transaction.version"), told.epoch) == expected
-        assert "metadata.version" not in {*told.supported, *told.finalized}
-
-
-def test_a_client_that_has_signed_in_is_told_of_the_very_broker_behind_it() -> None:
-    with Playbook(features=FEATURES) as playbook:
-        dialogue = playbook.signed_in(None)
-        playbook.services.cluster.versions.clear()
-        told = features_told(dialogue)
-        assert (told.finalized["transaction.version"], told.epoch) == (2, 12)
-        assert told.supported["transaction.version"] == (0, 2)
-        assert features_told(dialogue, 3).supported == {}
-        assert features_told(dialogue, 3).finalized == told.finalized
-
-
-def test_a_broker_without_the_apis_of_a_feature() -> None:
-    with Playbook(broker_versions=WITHOUT_END_5, features=FEATURES) as playbook:
-        told = features_told(playbook.signed_in())
-        assert told.finalized["transaction.version"] == 1
-        assert told.supported["transaction.version"] == (0, 1)
