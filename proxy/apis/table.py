@@ -11,6 +11,7 @@ from typing import Final
 from proxy.apis import (
     cluster,
     configs,
+    consumer_groups,
     coordinator,
     fetch,
     group_offsets,
@@ -19,6 +20,7 @@ from proxy.apis import (
     offsets,
     produce,
     producers,
+    topic_partitions,
 )
 from proxy.apis.plan import ApiEntry, RequestPlan, Treatment, make_plan
 
@@ -45,12 +47,15 @@ _SERVED: Final = (
     ApiEntry(32, _REWRITE, (1, 4), "READ", "29, 31, 42 per resource", configs.handle),
     ApiEntry(36, _TERMINATE, (0, 2), "-", "58, 34"),
     ApiEntry(60, _REWRITE, (0, 2), "any", "114, 115", cluster.handle),
+    ApiEntry(68, _REWRITE, (0, 1), "READ", "29, 30, 42, 128", consumer_groups.heartbeat),
+    ApiEntry(69, _REWRITE, (0, 1), "any", "24 per group", consumer_groups.describe),
+    ApiEntry(75, _FILTER, (0, 0), "any alias", "29 per topic; 42", topic_partitions.handle),
 )  # fmt: skip
 
 # Not offered by this version: a request for one of them ends the connection, as with any API that isn't advertised.
 _DENIED: Final = (19, 20, 21, 29, 30, 31, 33, 35, 37, 43, 44, 45, 46, 48, 49, 50, 51, 61)
 _HIDDEN: Final = (
-    15, 16, 24, 25, 26, 27, 28, 34, 38, 39, 40, 41, 42, 47, 55, 57, 64, 65, 66, 68, 69, 71, 72, 74, 75, 76, 77, 78, 79,
+    15, 16, 24, 25, 26, 27, 28, 34, 38, 39, 40, 41, 42, 47, 55, 57, 64, 65, 66, 71, 72, 74, 76, 77, 78, 79,
     80, 81, 88, 89, 90, 91, 92,
 )  # fmt: skip
 _BETWEEN_BROKERS: Final = (52, 53, 54, 56, 58, 59, 62, 63, 67, 70, 73, 82, 83, 84, 85, 86, 87)
