@@ -9,6 +9,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from policies.subscriptions import Meaning
+
 MAX_MEMBERS: Final = 50_000
 """Per zone; the least recently used are forgotten first. An entry is a few hundred bytes."""
 
@@ -21,6 +23,8 @@ class Subscription:
     """The aliases that it named, sorted."""
     regex: str = ""
     """Its regular expression (KIP-848), empty for none."""
+    told: Meaning | None = None
+    """What the broker was told that this means (KIP-848); None when the member was asked to say it anew."""
 
 
 class Subscriptions:

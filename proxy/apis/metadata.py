@@ -6,7 +6,7 @@ newest version with auto-creation off (before 4 it means on, and would re-create
 name, and never for "all"; the answer is built here, so the versions need not agree.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from policies.zone import Alias
@@ -56,22 +56,31 @@ def _refuse_ids(call: Call) -> Outcome:
 
 
 def _ask(call: Call, asked: Sequence[tuple[Message | None, Alias | None]], everything: bool) -> Outcome:
+    request = broker_request(call, [alias.topic for _, alias in asked if alias is not None])
+    return Forward((request,), lambda responses: _finish(call, asked, responses[0], everything))
+
+
+def broker_request(call: Call, topics: Iterable[str]) -> BrokerRequest:
+    """Ask the broker for these backing topics."""
     version = min(NEWEST, call.brokers.version_range(KEY)[1])
     struct = request_struct(KEY, version)
-    names = dict.fromkeys(alias.topic for _, alias in asked if alias is not None)
-    topics = tuple(struct.nested("topics").new(name=name) for name in names)
-    request = BrokerRequest(KEY, version, struct.new(topics=topics, allow_auto_topic_creation=False))
-    return Forward((request,), lambda responses: _finish(call, asked, responses[0], everything))
+    named = tuple(struct.nested("topics").new(name=topic) for topic in dict.fromkeys(topics))
+    return BrokerRequest(KEY, version, struct.new(topics=named, allow_auto_topic_creation=False))
+
+
+def learn_topics(call: Call, response: Message) -> dict[str, Message]:
+    """The backing topics of the broker's answer, whose ids are known here from now on."""
+    for topic in response.topics:
+        if not topic.error_code:
+            call.zone.learn(topic.name, topic.topic_id)
+        call.zone.note_broker_error(KEY, topic.error_code)
+    return {topic.name: topic for topic in response.topics}
 
 
 def _finish(
     call: Call, asked: Sequence[tuple[Message | None, Alias | None]], response: Message, everything: bool
 ) -> Outcome:
-    found = {topic.name: topic for topic in response.topics}
-    for topic in response.topics:
-        if not topic.error_code:
-            call.zone.learn(topic.name, topic.topic_id)
-        call.zone.note_broker_error(KEY, topic.error_code)
+    found = learn_topics(call, response)
     topics = []
     for wanted, alias in asked:
         topic = found.get(alias.topic) if alias is not None else None
@@ -130,16 +139,20 @@ def _topic(call: Call, wanted: Message | None, alias: Alias, topic: Message) -> 
     if asked_id != ZERO_ID and asked_id != alias_id:
         # its backing topic is gone, or was created anew and has another id now
         return struct.fit(error_code=ErrorCode.UNKNOWN_TOPIC_ID, name=None, topic_id=asked_id)
-    operations = WRITE_OPERATIONS if alias.writable else READ_OPERATIONS
     return struct.fit(
         error_code=topic.error_code,
         name=alias.name,
         topic_id=alias_id,
         partitions=tuple(_partition(call, partition) for partition in topic.partitions),
         topic_authorized_operations=(
-            operations if getattr(call.request, "include_topic_authorized_operations", False) else NOT_ASKED
+            operations(alias) if getattr(call.request, "include_topic_authorized_operations", False) else NOT_ASKED
         ),
     )
+
+
+def operations(alias: Alias) -> int:
+    """What the zone may do with an alias, as Kafka's bits."""
+    return WRITE_OPERATIONS if alias.writable else READ_OPERATIONS
 
 
 def _partition(call: Call, partition: Message) -> Message:

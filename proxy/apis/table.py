@@ -12,6 +12,7 @@ from proxy.apis import (
     cluster,
     commits,
     configs,
+    consumer_groups,
     coordinator,
     fetch,
     group_admin,
@@ -22,6 +23,7 @@ from proxy.apis import (
     produce,
     producers,
     refusals,
+    topic_partitions,
     transaction_lists,
     transactions,
 )
@@ -62,6 +64,9 @@ _SERVED: Final = (
     ApiEntry(60, _REWRITE, (0, 2), "any", "114, 115", cluster.handle),
     ApiEntry(65, _REWRITE, (0, 0), "WRITE", "53, 42 per id", transaction_lists.describe),
     ApiEntry(66, _FILTER, (0, 2), "WRITE", "empty list; 128", transaction_lists.list_own),
+    ApiEntry(68, _REWRITE, (0, 1), "READ", "29, 30, 24, 42, 128", consumer_groups.heartbeat),
+    ApiEntry(69, _REWRITE, (0, 1), "any alias", "30, 24 per group", consumer_groups.describe),
+    ApiEntry(75, _FILTER, (0, 0), "any alias", "29 per topic; 42", topic_partitions.handle),
 )  # fmt: skip
 
 _REFUSED: Final = tuple(
@@ -111,8 +116,6 @@ _REFUSED: Final = tuple(
     )
 )
 
-# Not served yet: a request for one of them ends the connection.
-_HIDDEN: Final = (68, 69, 75)
 _BETWEEN_BROKERS: Final = (52, 53, 54, 56, 58, 59, 62, 63, 67, 70, 73, 82, 83, 84, 85, 86, 87)
 
 TABLE: Final[Mapping[int, ApiEntry]] = {
@@ -120,7 +123,6 @@ TABLE: Final[Mapping[int, ApiEntry]] = {
     for entry in (
         *_SERVED,
         *_REFUSED,
-        *(ApiEntry(key, _HIDE) for key in _HIDDEN),
         *(ApiEntry(key, _INTERNAL) for key in _BETWEEN_BROKERS),
     )
 }

@@ -5,14 +5,14 @@ import pytest
 from protocol.api_versions import ranges_of
 from protocol.schema import API_NAMES, known_versions, request_struct, response_struct
 from proxy.apis.plan import Treatment
-from proxy.apis.table import _BETWEEN_BROKERS, _HIDDEN, _REFUSED, _SERVED, OFFERED, TABLE, all_plans, plans_for
+from proxy.apis.table import _BETWEEN_BROKERS, _REFUSED, _SERVED, OFFERED, TABLE, all_plans, plans_for
 from proxy.close import CloseReason
 from proxy.pipeline import LOCAL_KEYS
 from tests.unit.proxy.playbook import BROKER_VERSIONS, Playbook
 
 
 def test_every_api_has_exactly_one_entry() -> None:
-    keys = [*(entry.key for entry in (*_SERVED, *_REFUSED)), *_HIDDEN, *_BETWEEN_BROKERS]
+    keys = [*(entry.key for entry in (*_SERVED, *_REFUSED)), *_BETWEEN_BROKERS]
     assert sorted(keys) == sorted(set(keys))
     assert sorted(keys) == sorted(API_NAMES)
     assert sorted(TABLE) == sorted(keys)
