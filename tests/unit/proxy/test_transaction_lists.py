@@ -13,7 +13,7 @@ DESCRIBE, LIST = 65, 66
 # DescribeTransactions
 
 
-def state_struct(version: int) -> Struct:
+def state_struct(key: int, version: int) -> Struct:
     return response_struct(key, version).nested("transaction_states")
 
 
