@@ -16,6 +16,8 @@ PRICES = "prices"
 INTAKE = "intake"
 DEPOT = "depot"
 """Writable: the tests' records go there."""
+LEDGER = "ledger"
+"""Writable: for transactions alone, so that its offsets are the same on both sides."""
 VANISHED = "vanished"
 """Granted, and not there."""
 SECRET = "secret"
@@ -30,10 +32,10 @@ UNKNOWN_ID = bytes(range(16))
 PARTITIONS = 2
 BAD_PARTITION = 7
 
-WRITABLE = (ORDERS, INTAKE, DEPOT, VANISHED)
+WRITABLE = (ORDERS, INTAKE, DEPOT, LEDGER, VANISHED)
 READABLE = (PRICES,)
 FILLED = (ORDERS, PRICES)
-CREATED = (ORDERS, PRICES, INTAKE, DEPOT)
+CREATED = (ORDERS, PRICES, INTAKE, DEPOT, LEDGER)
 
 ZONE_PREFIX = "eq-"
 CLUSTER_USER = ("gateway", "gateway-secret")

@@ -20,6 +20,8 @@ IDENTITY = (
 )  # fmt: skip
 """The fields that tell which element of a list one is; elements without any are told apart by their place."""
 
+NUMBERED = ("topic_id", "member_id")
+
 TEXTS = ("error_message", "batch_index_error_message")
 MEMBER = re.compile(r".*[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 
@@ -71,10 +73,10 @@ class Normaliser:
         if not items or not hasattr(items[0], "struct"):
             return [self.plain(item) for item in items]
         keyed: dict[str, Plain] = {}
-        for place, item in enumerate(items):
+        for place, item in enumerate(sorted(items, key=_raw_identity)):
             plain = self.plain(item)
             parts = [str(plain[name]) for name in IDENTITY if name in plain]
-            key = "/".join(parts) or str(place)
+            key = "/".join(parts) if parts else str(place)
             while key in keyed:
                 key += " again"
             keyed[key] = plain
@@ -130,6 +132,12 @@ class Normaliser:
         return "a time" if value >= 0 else value
 
     _transaction_start_time = _log_append_time
+
+
+def _raw_identity(item: Message) -> list[str]:
+    """What is numbered in the order of appearance must appear in the same order on both sides."""
+    names = [name for name in IDENTITY if name in item.struct.names and name not in NUMBERED]
+    return [str(getattr(item, name)) for name in names]
 
 
 def compare(kafka: Plain, ours: Plain, path: str = "") -> list[tuple[str, Plain, Plain]]:

@@ -8,11 +8,13 @@ from typing import Any
 from protocol.schema import ZERO_ID, Message
 from tests.canary import Canaries, StreamScanner
 from tests.equivalence.apis import Api
-from tests.equivalence.client import Address, Closed, Connection, request
+from tests.equivalence.client import SECONDS, Address, Closed, Connection, request
 from tests.equivalence.names import DATA_BROKER, GRANTS, PARTITIONS, Role
+from tests.kafka.waiting import wait_until
 
 CLOSED = "the connection was closed"
 UNANSWERED = "no answer"
+SILENT = "nothing came, not even the end"
 
 GROUP_APIS = {
     Api.OFFSET_COMMIT, Api.OFFSET_FETCH, Api.JOIN_GROUP, Api.HEARTBEAT, Api.LEAVE_GROUP, Api.SYNC_GROUP,
@@ -23,6 +25,8 @@ TRANSACTION_APIS = {
     Api.INIT_PRODUCER_ID, Api.ADD_PARTITIONS_TO_TXN, Api.ADD_OFFSETS_TO_TXN, Api.END_TXN, Api.DESCRIBE_TRANSACTIONS,
     Api.LIST_TRANSACTIONS,
 }  # fmt: skip
+
+POSITIONS = "__consumer_offsets"
 
 BATCH_HEAD = struct.Struct(">qiibIhiqqqhii")
 """base offset, length, leader epoch, magic, CRC, attributes, last delta, two times, producer id and epoch, base
@@ -86,10 +90,15 @@ class Operator:
             for topic in told.topics
         }
 
-    def transaction_state(self, transactional_id: str) -> str:
+    def transaction(self, transactional_id: str) -> tuple[str, dict[str, list[int]]]:
+        """Its state, and backing topic -> partitions."""
         fields = {"transactional_ids": [transactional_id]}
         (told,) = self.ask(Api.DESCRIBE_TRANSACTIONS, 0, fields, self.coordinators[True]).transaction_states
-        return str(told.transaction_state)
+        return told.transaction_state, {topic.topic: sorted(topic.partitions) for topic in told.topics}
+
+    def wait_for_end(self, transactional_id: str) -> None:
+        """Until the markers of a transaction that was ended are written."""
+        wait_until(lambda: not self.transaction(transactional_id)[0].startswith("Prepare"), "its end", SECONDS)
 
 
 def _batches(records: bytes, start: int) -> Iterable[dict[str, Any]]:
@@ -206,9 +215,9 @@ class Seat:
         broker = self.broker_for(api) if broker is None else broker
         try:
             answer: object = self.side.connection(self.role, broker).ask(api, version, message)
-        except Closed:
+        except (Closed, TimeoutError) as error:
             self.side.drop(self.role, broker)
-            answer = CLOSED
+            answer = CLOSED if isinstance(error, Closed) else SILENT
         self.transcript.append((api, message, answer))
         return answer
 
@@ -219,7 +228,8 @@ class Seat:
         connection = self.side.connection(self.role, broker)
         try:
             connection.send(self.api, self.version, message)
-            connection.ask(Api.API_VERSIONS, 0, request(Api.API_VERSIONS, 0, {}))
+            # which the gateway asks the broker
+            connection.ask(Api.METADATA, 1, request(Api.METADATA, 1, {"topics": []}))
             answer = UNANSWERED
         except Closed:
             self.side.drop(self.role, broker)
@@ -247,9 +257,16 @@ class Seat:
 
     def positions(self, group: str) -> dict[str, object]:
         """What a group has committed, by alias."""
-        aliases = {backing: alias for alias, backing in self.side.backing.items()}
-        stored = self.side.operator.positions(self.upstream(group))
-        return {aliases.get(topic, f"unexpected {topic}"): found for topic, found in stored.items()}
+        return self._by_alias(self.side.operator.positions(self.upstream(group)))
+
+    def transaction(self, transactional_id: str) -> dict[str, object]:
+        """What belongs to a transaction, by alias, and its state."""
+        state, topics = self.side.operator.transaction(self.upstream(transactional_id))
+        return {"state": state, **self._by_alias(topics)}
+
+    def _by_alias(self, by_topic: Mapping[str, Any]) -> dict[str, object]:
+        aliases = {backing: alias for alias, backing in self.side.backing.items()} | {POSITIONS: "positions"}
+        return {aliases.get(topic, f"unexpected {topic}"): found for topic, found in by_topic.items()}
 
 
 NEWEST: dict[int, int] = {}

@@ -4,12 +4,19 @@ from tests.equivalence.scenario import Scenario
 from tests.equivalence.scenarios import (
     cluster,
     configs,
+    consumer_groups,
     fetch,
+    group_admin,
     groups,
     metadata,
     offsets,
     positions,
     produce,
+    producers,
+    refusals,
+    topic_partitions,
+    transaction_admin,
+    transactions,
 )
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -20,5 +27,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     *positions.SCENARIOS,
     *cluster.SCENARIOS,
     *groups.SCENARIOS,
+    *group_admin.SCENARIOS,
+    *consumer_groups.SCENARIOS,
+    *topic_partitions.SCENARIOS,
+    *producers.SCENARIOS,
+    *transactions.SCENARIOS,
+    *transaction_admin.SCENARIOS,
     *configs.SCENARIOS,
+    *refusals.SCENARIOS,
 )

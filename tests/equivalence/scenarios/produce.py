@@ -27,6 +27,7 @@ Part = tuple[int, bytes | None]
 
 ONE = batch(b"one")
 TWO = batch(b"two", b"more")
+TRANSACTIONAL = batch(b"x", producer=(1, 0, 0), transactional=True)
 BROKEN = ONE[:-1] + b"!"
 BY_ID = (13, 99)
 NO_LEADER = 2
@@ -100,6 +101,10 @@ def of_intake(*parts: Part) -> Topics:
     return lambda seat: [data(seat, INTAKE, *parts)]
 
 
+def of_a_reader(records: bytes) -> Topics:
+    return lambda seat: [data(seat, ORDERS, (0, records)), data(seat, SECRET, (0, records))]
+
+
 SCENARIOS = (
     producing("allowed", allowed),
     producing("allowed-with-acks-1", allowed, acks=1),
@@ -138,11 +143,7 @@ SCENARIOS = (
     producing("partition-twice", of_intake((0, ONE), (0, TWO))),
     producing("idempotent-without-an-id-of-its-own", of_intake((0, batch(b"x", producer=(123_456_789, 0, 0))))),
     producing("idempotent-from-the-middle", of_intake((0, batch(b"x", producer=(123_456_788, 0, 5))))),
-    producing(
-        "transactional-id-of-a-reader",
-        lambda seat: [data(seat, ORDERS, (0, ONE)), data(seat, SECRET, (0, ONE))],
-        transactional_id="",
-        role=Role.READER,
-    ),
-    producing("transactional-batch-without-an-id", of_intake((0, batch(b"x", producer=(1, 0, 0), transactional=True)))),
+    producing("transactional-id-of-a-reader", of_a_reader(TRANSACTIONAL), transactional_id="", role=Role.READER),
+    producing("plain-batch-with-an-id-of-a-reader", of_a_reader(ONE), transactional_id="", role=Role.READER),
+    producing("transactional-batch-without-an-id", of_intake((0, TRANSACTIONAL))),
 )
