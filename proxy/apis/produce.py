@@ -87,8 +87,8 @@ def _finish(call: Call, split: Split, responses: list[Message]) -> Answer:
 def _replace_texts(partition: Message, _alias: Alias) -> Message:
     """A broker's texts name the backing topic."""
     if "error_message" in partition.struct.names:
-        text = text_of(partition.error_code)
-        partition.error_message = text if partition.error_code else None
+        if partition.error_message is not None:
+            partition.error_message = text_of(partition.error_code)
         for record in partition.record_errors:
             record.batch_index_error_message = None
     return partition
