@@ -319,8 +319,8 @@ def _group(call: Call, group_id: str, group: Message | None) -> Message:
     answer.group_id = group_id
     answer.error_message = text_of(group.error_code) if group.error_code else None
     answer.members = tuple(_member(call, group_id, member) for member in group.members)
-    if call.request.include_authorized_operations and not group.error_code:
-        answer.authorized_operations = GROUP_OPERATIONS
+    asked = call.request.include_authorized_operations and not group.error_code
+    answer.authorized_operations = GROUP_OPERATIONS if asked else metadata.NOT_ASKED
     return answer
 
 
