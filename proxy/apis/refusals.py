@@ -16,13 +16,15 @@ from proxy.exchange import Answer, Call
 
 TOPIC: Final = ErrorCode.TOPIC_AUTHORIZATION_FAILED
 CLUSTER: Final = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
-NO_TOKENS: Final = ErrorCode.DELEGATION_TOKEN_REQUEST_NOT_ALLOWED
 NOT_OFFERED: Final = ErrorCode.UNSUPPORTED_VERSION
 INVALID: Final = ErrorCode.INVALID_REQUEST
 """What is named twice, too: a broker says so before it looks at permissions."""
 
 CONFIG_ERRORS: Final = {2: TOPIC, 32: ErrorCode.GROUP_AUTHORIZATION_FAILED, 4: CLUSTER, 8: CLUSTER, 16: CLUSTER}
 """By type of resource: TOPIC, GROUP, BROKER, BROKER_LOGGER, CLIENT_METRICS."""
+LOGGER: Final = 8
+ALTER_CONFIGS: Final = 33
+"""Unlike IncrementalAlterConfigs, it knows no loggers."""
 
 DELETES_BY_ID_FROM: Final = 6
 
@@ -37,7 +39,7 @@ ELECTIONS: Final = Shape(
     response_index="partition_id",
 )
 REASSIGNMENTS: Final = Shape(response_topics="responses")
-UNCHANGED: Final = ("status", "active_tasks", "standby_tasks", "warmup_tasks", "partitions_by_user_endpoint")
+UNCHANGED: Final = ("active_tasks", "standby_tasks", "warmup_tasks", "partitions_by_user_endpoint")
 """What a Streams heartbeat's answer leaves null."""
 
 Refusal = Callable[[Call], Answer]
@@ -156,8 +158,8 @@ def alter_configs(call: Call) -> Answer:
     counts = Counter(resources)
     responses = []
     for kind, name in resources:
-        known = CONFIG_ERRORS.get(kind, INVALID)
-        error = known if counts[kind, name] == 1 else INVALID
+        legal = counts[kind, name] == 1 and (kind, call.api_key) != (LOGGER, ALTER_CONFIGS)
+        error = CONFIG_ERRORS.get(kind, INVALID) if legal else INVALID
         responses.append(refused(call, struct, error, resource_type=kind, resource_name=name))
     return Answer(call.response.new(responses=tuple(responses)))
 
@@ -200,6 +202,10 @@ def alter_replica_log_dirs(call: Call) -> Answer:
     return Answer(call.response.new(results=_partitions(call, struct, PARTITIONS, topics, CLUSTER)))
 
 
+no_tokens: Final = whole(
+    ErrorCode.DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, issue_timestamp=0, expiry_timestamp=0, max_timestamp=0
+)
+
 ANSWERS: Final[Mapping[int, Refusal]] = {
     19: each_topic("topics", num_partitions=-1, replication_factor=-1),
     20: delete_topics,
@@ -212,14 +218,14 @@ ANSWERS: Final[Mapping[int, Refusal]] = {
     34: alter_replica_log_dirs,
     35: whole(CLUSTER),
     37: each_topic("results"),
-    38: whole(NO_TOKENS),
-    39: whole(NO_TOKENS),
-    40: whole(NO_TOKENS),
-    41: whole(NO_TOKENS),
+    38: no_tokens,
+    39: no_tokens,
+    40: no_tokens,
+    41: no_tokens,
     43: each_partition(ELECTIONS, CLUSTER),
     44: alter_configs,
     45: each_partition(REASSIGNMENTS, CLUSTER),
-    46: whole(CLUSTER),
+    46: each_partition(INDEXES, CLUSTER),
     48: whole(CLUSTER, entries=None),
     49: alter_client_quotas,
     50: whole(CLUSTER),

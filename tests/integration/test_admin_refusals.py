@@ -126,7 +126,9 @@ def test_librdkafka_on_configurations(world: World, unchanged: Topic) -> None:
     ]
     assert set(refusals(admin.incremental_alter_configs(resources)).values()) == {TOPIC_ERROR}
     old = lib.ConfigResource(lib.ConfigResource.Type.TOPIC, unchanged.alias, set_config={"retention.ms": "1000"})
-    assert refusals(admin.alter_configs([old])) == {old: TOPIC_ERROR}
+    with pytest.warns(DeprecationWarning):
+        replaced = admin.alter_configs([old])
+    assert refusals(replaced) == {old: TOPIC_ERROR}
     broker = lib.ConfigResource(
         lib.ConfigResource.Type.BROKER,
         str(world.kafka.broker_ids[0]),
@@ -162,7 +164,7 @@ def test_librdkafka_on_security(world: World, unchanged: Topic) -> None:
     )
     assert refusals(admin.create_acls(bindings)) == dict.fromkeys(bindings, CLUSTER_ERROR)
     assert refusals(admin.delete_acls([everything])) == {everything: CLUSTER_ERROR}
-    assert refusal(admin.describe_acls(everything)) == CLUSTER_ERROR
+    assert admin.describe_acls(everything).result(CLIENT_SECONDS) == []  # librdkafka reads this error and drops it
     scram = lib.ScramCredentialInfo(lib.ScramMechanism.SCRAM_SHA_256, 4096)
     changes = [
         lib.UserScramCredentialUpsertion("one", scram, b"secret", b"salt"),
