@@ -46,7 +46,13 @@ def accepts(
         entry = struct.nested("assignment")
         by_id = {backing_id(topic): indexes for topic, indexes in assigned.items()}
         assignment = entry.new(topic_partitions=partitions(entry, by_id))
-    values = {"member_id": got.message.member_id, "member_epoch": 1, "heartbeat_interval": 5000, "assignment": assignment, **fields}
+    values = {
+        "member_id": got.message.member_id,
+        "member_epoch": 1,
+        "heartbeat_interval": 5000,
+        "assignment": assignment,
+        **fields,
+    }
     dialogue.broker_answers(got, struct.new(**values))
 
 
