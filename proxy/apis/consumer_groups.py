@@ -20,6 +20,7 @@ from protocol.error_codes import ErrorCode, text_of
 from protocol.errors import BrokerProtocolError
 from protocol.schema import Message, request_struct
 from proxy.apis import metadata
+from proxy.apis.group_admin import GROUP_OPERATIONS, UNKNOWN_HOST
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 from proxy.ownership import EVERY_GENERATION
 from proxy.subscriptions import Subscription
@@ -31,8 +32,8 @@ NEWEST_DESCRIBE: Final = 1
 
 JOIN_EPOCH: Final = 0
 LEAVE_EPOCH: Final = -1
-GROUP_OPERATIONS: Final = 1 << 3 | 1 << 6 | 1 << 8
-"""READ, DELETE and DESCRIBE: bit n is AclOperation n."""
+CLASSIC_MEMBER: Final = 0
+CONSUMER_MEMBER: Final = 1
 NOT_SENT: Final = -1
 """A rebalance timeout that is as before."""
 
@@ -252,6 +253,7 @@ def _check_others(
         instance_id=call.request.instance_id,
         topic_partitions=None,
     )
+    # with its instance id as well: a static member leaves for good, not for a while
     text = DIFFERENT_ALIASES.format(", ".join(meant.aliases_of(call.zone.rules, topic)))
     return Forward(
         (BrokerRequest(HEARTBEAT_KEY, call.version, leave),), lambda _left: _expel(call, text), exclusive=True
@@ -264,12 +266,18 @@ def _expel(call: Call, text: str) -> Answer:
 
 
 def _agree(call: Call, meant: Meaning, topic: str, others: Sequence[Message]) -> bool:
+    """Every member that has this topic means the same aliases of it.
+
+    One that nobody knows was told before the topic was shared; it is about to say everything again, and then sees this
+    member. A classic member's aliases can't be known.
+    """
     rules = call.zone.rules
     mine = meant.aliases_of(rules, topic)
     for other in others:
         if topic in other.subscribed_topic_names:
             theirs = what_member_means(call, call.request.group_id, other)[1]
-            if theirs is None or theirs.aliases_of(rules, topic) != mine:
+            classic = getattr(other, "member_type", CONSUMER_MEMBER) == CLASSIC_MEMBER
+            if classic or (theirs is not None and theirs.aliases_of(rules, topic) != mine):
                 return False
     return True
 
@@ -278,8 +286,8 @@ def what_member_means(call: Call, group_id: str, member: Message) -> tuple[Words
     """What a member that the broker describes has said, and what it means now; None where nobody knows."""
     said = recall(member.subscribed_topic_regex)
     if said is None:
-        known = call.zone.subscriptions.find(group_id, member.member_id)
-        said = words(known.names, known.regex) if known is not None and known.told is not None else None
+        known = _words_of(call.zone.subscriptions.find(group_id, member.member_id))
+        said = known if known != Words() else None
     try:
         return said, meaning(call.zone.rules, said) if said is not None else None
     except InvalidPatternError:
@@ -331,7 +339,7 @@ def _member(call: Call, group_id: str, member: Message) -> Message:
         meant = meaning(call.zone.rules, said)
     answer: Message = member.copy()
     answer.client_id = call.zone.rules.unqualify(member.client_id) or ""
-    answer.client_host = ""
+    answer.client_host = UNKNOWN_HOST
     answer.subscribed_topic_names = said.names
     answer.subscribed_topic_regex = said.regex if member.subscribed_topic_regex is not None else None
     answer.assignment = _described_assignment(call, meant, member.assignment)

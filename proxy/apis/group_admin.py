@@ -15,7 +15,7 @@ from proxy.apis.groups import refusal
 from proxy.apis.member_blobs import readable
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 
-READ_DELETE_DESCRIBE: Final = 1 << 3 | 1 << 6 | 1 << 8
+GROUP_OPERATIONS: Final = 1 << 3 | 1 << 6 | 1 << 8
 """What a zone may do with its groups, as Kafka's bit field of operations."""
 NOT_ASKED: Final = -(2**31)
 UNKNOWN_HOST: Final = "-"
@@ -105,7 +105,7 @@ def _described_group(
     values = {name: getattr(found, name) for name in entry.names} | {
         "group_id": group_id,
         "error_message": text_of(found.error_code) if found.error_code else None,
-        "authorized_operations": READ_DELETE_DESCRIBE if asked else NOT_ASKED,
+        "authorized_operations": GROUP_OPERATIONS if asked else NOT_ASKED,
     }
     return entry.fit(**values)
 

@@ -77,6 +77,14 @@ def test_the_gateways_user_needs_just_these_acls_and_a_missing_one_is_told(guard
         settings = client(gateway, gateway.new_password(ZONE))
         gateway.start()
         assert produce(settings, "granted") is None
+        for protocol in ("classic", "consumer"):
+            group = {"group.id": f"readers-{protocol}", "group.protocol": protocol}
+            consumer = Consumer({**settings, **group, "auto.offset.reset": "earliest"})
+            consumer.subscribe(["^gran.*"])
+            message = consumer.poll(SECONDS)
+            assert message is not None
+            assert message.error() is None
+            consumer.close()
         consumer = Consumer({**settings, "group.id": "readers", "auto.offset.reset": "earliest"})
         consumer.subscribe(["granted"])
         message = consumer.poll(SECONDS)

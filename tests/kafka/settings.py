@@ -105,6 +105,9 @@ def _topics() -> dict[str, str]:
 def _small_and_quick() -> dict[str, str]:
     return {
         "group.initial.rebalance.delay.ms": "0",
+        # A member of a KIP-848 group learns of its partitions at its next heartbeat.
+        "group.consumer.min.heartbeat.interval.ms": "1000",
+        "group.consumer.heartbeat.interval.ms": "1000",
         # A killed broker is noticed, and a stopped one admitted again, after this long instead of 9 s; shorter would
         # fence brokers on a busy machine.
         "broker.session.timeout.ms": "4000",

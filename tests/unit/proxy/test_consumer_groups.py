@@ -46,7 +46,13 @@ def accepts(
         entry = struct.nested("assignment")
         by_id = {backing_id(topic): indexes for topic, indexes in assigned.items()}
         assignment = entry.new(topic_partitions=partitions(entry, by_id))
-    values = {"member_id": MEMBER, "member_epoch": 1, "heartbeat_interval": 5000, "assignment": assignment, **fields}
+    values = {
+        "member_id": got.message.member_id,
+        "member_epoch": 1,
+        "heartbeat_interval": 5000,
+        "assignment": assignment,
+        **fields,
+    }
     dialogue.broker_answers(got, struct.new(**values))
 
 
@@ -254,16 +260,23 @@ def test_members_that_agree_may_be_in_one_group() -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "regex"), [(("orders",), ""), (("orders", "twin"), ""), ((), "o.*"), ((), MATCH_EVERYTHING), (None, "")]
+    ("other", "regex", "member_type"),
+    [
+        (("orders",), "", 1),
+        (("orders", "twin"), "", 1),
+        ((), "o.*", 1),
+        ((), MATCH_EVERYTHING, 1),
+        ((), "", 0),
+    ],
 )
-def test_members_that_do_not_agree_are_told_so(other: tuple[str, ...] | None, regex: str) -> None:
+def test_members_that_do_not_agree_are_told_so(other: tuple[str, ...], regex: str, member_type: int) -> None:
     """The broker would give each some of the partitions, and no alias would deliver everything."""
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
         dialogue.client_sends(HEARTBEAT, 1, heartbeat(1, names=("twin", "stock"), instance_id="i"))
         accepts(dialogue, dialogue.broker_gets(), {"kafka-orders": (0,)})
-        memo = memo_of(playbook, *other, regex=regex) if other is not None else None
-        describes(dialogue, member(1, "other", ("kafka-orders",), memo))
+        memo = memo_of(playbook, *other, regex=regex)
+        describes(dialogue, member(1, "other", ("kafka-orders",), memo, member_type=member_type))
         got = dialogue.broker_gets()
         assert got.message == heartbeat(1, -1, group_id="partner:g", instance_id="i")
         accepts(dialogue, got, member_epoch=-1)
@@ -272,6 +285,30 @@ def test_members_that_do_not_agree_are_told_so(other: tuple[str, ...] | None, re
         assert "twin" in answer.error_message
         assert "group.protocol=classic" in answer.error_message
         assert playbook.zone().subscriptions.find("g", MEMBER) is None
+
+
+@pytest.mark.parametrize("known_here", [True, False])
+def test_members_of_a_topic_that_becomes_shared_go_on(known_here: bool) -> None:
+    """None has a memo at first; the second one may be another gateway's."""
+    with Playbook() as playbook:
+        dialogues = {"a": playbook.signed_in(), "b": playbook.signed_in()}
+        for name, dialogue in dialogues.items():
+            if known_here or name == "a":
+                joins(dialogue, 1, names=("stock",), member_id=name)
+        playbook.apply([zone_with(Alias("another", "kafka-stock", Permission.READ))])
+        for name, dialogue in dialogues.items():
+            dialogue.client_sends(HEARTBEAT, 1, heartbeat(1, 1, member_id=name))
+            assert dialogue.client_receives().error_code == 16
+        memos = {"a": "", "b": ""}
+        for name, dialogue in dialogues.items():
+            full = heartbeat(1, 1, member_id=name, names=("stock",), rebalance_timeout=9, topic_partitions=())
+            dialogue.client_sends(HEARTBEAT, 1, full)
+            got = dialogue.broker_gets()
+            memos[name] = got.message.subscribed_topic_regex
+            accepts(dialogue, got, member_id=name)
+            describes(dialogue, *(member(1, each, ("kafka-stock",), memo) for each, memo in memos.items()))
+            assert dialogue.client_receives().error_code == 0
+        assert recall(memos["b"]) == words(["stock"], "")
 
 
 def test_a_group_that_cannot_be_described_is_asked_again() -> None:
@@ -556,7 +593,7 @@ def test_members_are_described_as_they_said_it(version: int) -> None:
             "none": {},
         }
         assert shown(playbook, described["both"].target_assignment) == {"orders": (0,), "twin": (0,), "stock": (3,)}
-        assert {(d.client_id, d.client_host) for d in described.values()} == {("app", "")}
+        assert {(d.client_id, d.client_host) for d in described.values()} == {("app", "-")}
         assert (described["direct"].rack_id, described["direct"].instance_id) == ("r", "i")
         if version >= 1:
             assert described["plain"].member_type == 1
@@ -583,9 +620,12 @@ def test_a_broken_memo_of_somebody_else_harms_nobody() -> None:
         dialogue = playbook.signed_in()
         memo = memo_of(playbook, "orders", regex="x").replace("zonegate:1:", "zonegate:1:!")
         invalid = "zonegate:1:W1tdLCIoIl0"  # [[],"("]
-        for stored in (memo, invalid):
-            dialogue.client_sends(HEARTBEAT, 1, heartbeat(1, names=("twin",)))
-            accepts(dialogue, dialogue.broker_gets())
-            describes(dialogue, member(1, "other", ("kafka-orders",), stored))
-            accepts(dialogue, dialogue.broker_gets())
-            assert dialogue.client_receives().error_code == 42
+        others = [member(1, stored, ("kafka-orders",), stored) for stored in (memo, invalid)]
+        joins(dialogue, 1, *others, names=("twin",))
+        dialogue.client_sends(DESCRIBE, 1, group_ids=("g",))
+        group = response_struct(DESCRIBE, 1).nested("groups")
+        dialogue.broker_answers(
+            dialogue.broker_gets(), groups=(group.new(group_id="partner:g", members=tuple(others)),)
+        )
+        described = dialogue.client_receives().groups[0].members
+        assert [(d.subscribed_topic_names, d.subscribed_topic_regex) for d in described] == [(("orders",), "")] * 2
