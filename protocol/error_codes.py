@@ -54,6 +54,15 @@ TEXTS: Final = {
 }
 
 
+SILENT_TEXTS: Final = (None, "", "NONE")
+"""What brokers write where they have nothing to say."""
+
+
+def own_text(code: int, text: str | None) -> str | None:
+    """What a client is told in the place of a broker's text: something where the broker says something."""
+    return text if text in SILENT_TEXTS else text_of(code) or "The request failed."
+
+
 def text_of(code: int) -> str | None:
     """Our own text for an error code (None: send null); a broker's text can hold real names and never passes."""
     return TEXTS.get(code)  # type: ignore[call-overload,no-any-return]

@@ -5,7 +5,7 @@ Versions: 1 endpoint type (KIP-919), 2 fenced brokers. Controllers are never des
 
 from typing import Final
 
-from protocol.error_codes import ErrorCode, text_of
+from protocol.error_codes import ErrorCode, own_text, text_of
 from protocol.schema import Message
 from proxy.apis.metadata import NOT_ASKED
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
@@ -22,7 +22,7 @@ def handle(call: Call) -> Outcome:
             ErrorCode.MISMATCHED_ENDPOINT_TYPE if endpoint_type == CONTROLLERS else ErrorCode.UNSUPPORTED_ENDPOINT_TYPE
         )
         call.refuse(error)
-        return Answer(call.response.fit(error_code=error, error_message=text_of(error), endpoint_type=endpoint_type))
+        return Answer(call.response.fit(error_code=error, error_message=text_of(error)))
     message = call.request.struct.fit(include_fenced_brokers=getattr(call.request, "include_fenced_brokers", False))
     return Forward((BrokerRequest(KEY, call.version, message),), lambda responses: _finish(call, responses[0]))
 
@@ -37,7 +37,7 @@ def _finish(call: Call, response: Message) -> Answer:
             brokers.append(broker)
     response.brokers = tuple(brokers)
     response.cluster_id = call.zone.cluster_id
-    response.error_message = text_of(response.error_code) if response.error_code else None
+    response.error_message = own_text(response.error_code, response.error_message)
     if call.endpoints.endpoint(response.controller_id) is None:
         response.controller_id = brokers[0].broker_id if brokers else -1
     response.cluster_authorized_operations = 0 if call.request.include_cluster_authorized_operations else NOT_ASKED

@@ -7,7 +7,7 @@ cluster. Of a value's synonyms only the topic's own and Kafka's default are show
 from collections.abc import Sequence
 from typing import Final
 
-from protocol.error_codes import ErrorCode, text_of
+from protocol.error_codes import ErrorCode, own_text, text_of
 from protocol.schema import Message
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 
@@ -16,6 +16,7 @@ TOPIC: Final = 2
 GROUP: Final = 32
 CLUSTER_RESOURCES: Final = (4, 8, 16)
 """BROKER, BROKER_LOGGER, CLIENT_METRICS"""
+KNOWN: Final = (TOPIC, GROUP, *CLUSTER_RESOURCES)
 SHOWN_SYNONYMS: Final = (1, 5)
 """DYNAMIC_TOPIC_CONFIG, DEFAULT_CONFIG"""
 
@@ -23,6 +24,9 @@ SHOWN_SYNONYMS: Final = (1, 5)
 def handle(call: Call) -> Outcome:
     resources: Sequence[Message] = call.request.resources
     names = [_broker_name(call, resource) for resource in resources]
+    if any(resource.resource_type not in KNOWN for resource in resources):
+        # a broker, too, refuses the whole request
+        names = [ErrorCode.INVALID_REQUEST] * len(names)
     layers: list[dict[tuple[int, str], Message]] = []
     placed = []
     for resource, name in zip(resources, names, strict=True):
@@ -79,7 +83,7 @@ def _finish(
             error = name if isinstance(name, ErrorCode) else ErrorCode.UNKNOWN_SERVER_ERROR
             result = entry.new(error_code=error, error_message=text_of(error), resource_type=resource.resource_type)
         else:
-            result.error_message = text_of(result.error_code) if result.error_code else None
+            result.error_message = own_text(result.error_code, result.error_message)
             for config in result.configs:
                 config.synonyms = tuple(s for s in config.synonyms if s.source in SHOWN_SYNONYMS)
         result.resource_name = resource.resource_name

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from policies.zone import ZoneRules
-from protocol.error_codes import ErrorCode, text_of
+from protocol.error_codes import ErrorCode, own_text, text_of
 from protocol.schema import Message, Struct
 from proxy.apis.transactional_ids import is_too_long
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
@@ -15,6 +15,7 @@ from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 KEY: Final = 10
 GROUP: Final = 0
 TRANSACTION: Final = 1
+SHARE_STATE: Final = 2
 FIRST_WITH_BATCHES: Final = 4
 
 
@@ -70,5 +71,9 @@ def _coordinator(
         if not error and endpoint is None:
             error = ErrorCode.COORDINATOR_NOT_AVAILABLE
     if endpoint is None or found is None:
-        return struct.fit(error_code=error, error_message=text_of(error), node_id=-1, host="", port=-1, **values)
-    return struct.fit(node_id=found.node_id, host=endpoint[0], port=endpoint[1], **values)
+        # in a batch, brokers say something only about a type of key that they never heard of
+        silent = "key" in values and getattr(call.request, "key_type", GROUP) in (GROUP, TRANSACTION, SHARE_STATE)
+        text = "" if silent else text_of(error)
+        return struct.fit(error_code=error, error_message=text, node_id=-1, host="", port=-1, **values)
+    text = own_text(error, getattr(found, "error_message", None))
+    return struct.fit(node_id=found.node_id, host=endpoint[0], port=endpoint[1], error_message=text, **values)

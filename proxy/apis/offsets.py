@@ -12,7 +12,9 @@ from protocol.schema import Message
 from proxy.apis.topics import Shape, Split
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 
-LIST_OFFSETS: Final = Shape(refused=(("timestamp", -1), ("offset", -1), ("leader_epoch", -1)))
+LIST_OFFSETS: Final = Shape(
+    refused=(("timestamp", -1), ("offset", -1), ("leader_epoch", -1)), skips_empty=True, groups=True
+)
 LEADER_EPOCH: Final = Shape(
     topic_name="topic",
     request_index="partition",

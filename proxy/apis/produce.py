@@ -10,7 +10,7 @@ from typing import Final
 
 from policies.zone import Alias
 from protocol import produce
-from protocol.error_codes import ErrorCode, text_of
+from protocol.error_codes import ErrorCode, own_text
 from protocol.framing import Sink
 from protocol.schema import Message
 from protocol.spans import TopicSpan, splice
@@ -31,6 +31,8 @@ SHAPE: Final = Shape(
     response_index="index",
     refused=(("base_offset", -1),),
     write=True,
+    skips_empty=True,
+    groups=True,
 )
 
 
@@ -87,8 +89,7 @@ def _finish(call: Call, split: Split, responses: list[Message]) -> Answer:
 def _replace_texts(partition: Message, _alias: Alias) -> Message:
     """A broker's texts name the backing topic."""
     if "error_message" in partition.struct.names:
-        if partition.error_message is not None:
-            partition.error_message = text_of(partition.error_code)
+        partition.error_message = own_text(partition.error_code, partition.error_message)
         for record in partition.record_errors:
             record.batch_index_error_message = None
     return partition

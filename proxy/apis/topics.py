@@ -36,6 +36,10 @@ class Shape:
     """What a refused partition's answer holds besides its index and error code, where defaults won't do."""
     write: bool = False
     """True where the permission needed is WRITE."""
+    skips_empty: bool = False
+    """True where brokers leave out a topic of which no partition was asked for."""
+    groups: bool = False
+    """True where brokers answer a topic once that is named twice."""
 
 
 @dataclass(slots=True)
@@ -153,7 +157,9 @@ class Split:
                 answer = None
                 if not asked.error and asked.alias is not None:
                     key = self._key(struct, asked)
-                    answer = found[asked.layers[position]].get((key, index))
+                    told = found[asked.layers[position]].get((key, index), [])
+                    # asked for twice, it may be told of twice, and differently
+                    answer = told.pop(0) if len(told) > 1 else next(iter(told), None)
                     if answer is not None and answer.error_code:
                         self.call.zone.note_broker_error(self.call.api_key, answer.error_code)
                     if answer is not None and mend is not None:
@@ -161,8 +167,19 @@ class Split:
                 if answer is None:
                     answer = self.refuse(partition, index, asked.error or missing)
                 partitions.append(answer)
-            merged.append(self._client_topic(struct, asked, partitions))
-        return tuple(merged)
+            if partitions or not self.shape.skips_empty:
+                merged.append(self._client_topic(struct, asked, partitions))
+        return self._grouped(merged) if self.shape.groups else tuple(merged)
+
+    def _grouped(self, topics: Sequence[Message]) -> tuple[Message, ...]:
+        """Each topic once, where it is first."""
+        grouped: dict[str | bytes, Message] = {}
+        for topic in topics:
+            first = grouped.setdefault(self._name_in(topic), topic)
+            if first is not topic:
+                field_name = self.shape.response_partitions
+                setattr(first, field_name, getattr(first, field_name) + getattr(topic, field_name))
+        return tuple(grouped.values())
 
     def answer_codes(self, struct: Struct, codes: Codes) -> tuple[Message, ...]:
         """The response's topics where partitions are answered with nothing but a code, which is known by now."""
@@ -195,16 +212,17 @@ class Split:
         assert asked.alias is not None
         return asked.topic_id if "topic_id" in struct.names else asked.alias.topic
 
-    def _by_key(self, topics: Sequence[Message]) -> dict[tuple[str | bytes, int], Message]:
-        by_id = bool(topics) and "topic_id" in topics[0].struct.names
-        return {
-            (
-                topic.topic_id if by_id else getattr(topic, self.shape.topic_name),
-                self._response_index(partition),
-            ): partition
-            for topic in topics
-            for partition in getattr(topic, self.shape.response_partitions)
-        }
+    def _by_key(self, topics: Sequence[Message]) -> dict[tuple[str | bytes, int], list[Message]]:
+        by_key: dict[tuple[str | bytes, int], list[Message]] = {}
+        for topic in topics:
+            name = self._name_in(topic)
+            for partition in getattr(topic, self.shape.response_partitions):
+                by_key.setdefault((name, self._response_index(partition)), []).append(partition)
+        return by_key
+
+    def _name_in(self, topic: Message) -> str | bytes:
+        name = "topic_id" if "topic_id" in topic.struct.names else self.shape.topic_name
+        return getattr(topic, name)  # type: ignore[no-any-return]
 
     def _response_index(self, partition: Message) -> int:
         return getattr(partition, self.shape.response_index)  # type: ignore[no-any-return]

@@ -23,6 +23,8 @@ IDENTITY = (
 NUMBERED = ("topic_id", "member_id")
 
 TEXTS = ("error_message", "batch_index_error_message")
+PLAIN_TEXTS = (None, "", "NONE")
+"""Error messages that say nothing; Kafka has all three where there is no error."""
 MEMBER = re.compile(r".*[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 
 Plain = Any
@@ -59,9 +61,9 @@ class Normaliser:
             if spec.name == "throttle_time":
                 continue
             value = getattr(message, spec.name)
-            replace = getattr(self, f"_{spec.name}", None)
+            replace = getattr(self, f"replace_{spec.name}", None)
             if spec.name in TEXTS:
-                value = value if value is None else "a text"
+                value = value if value in PLAIN_TEXTS else "a text"
             elif spec.kafka_type == "uuid" and isinstance(value, bytes):
                 value = self._id(value)
             elif replace is not None:
@@ -99,39 +101,39 @@ class Normaliser:
 
     # by field name
 
-    def _host(self, value: str, message: Message) -> str:
+    def replace_host(self, value: str, message: Message) -> str:
         node = getattr(message, "node_id", getattr(message, "broker_id", -1))
         ours = self._side.brokers.get(node)
         return "its address" if (value, message.port) == ours else value
 
-    def _port(self, value: int, message: Message) -> object:
-        return "its address" if self._host(message.host, message) == "its address" else value
+    def replace_port(self, value: int, message: Message) -> object:
+        return "its address" if self.replace_host(message.host, message) == "its address" else value
 
-    def _cluster_id(self, value: str | None, _: Message) -> str | None:
+    def replace_cluster_id(self, value: str | None, _: Message) -> str | None:
         return "the cluster" if value == self._side.cluster_ids[self._seat.role] else value
 
-    def _controller_id(self, value: int, _: Message) -> object:
+    def replace_controller_id(self, value: int, _: Message) -> object:
         """Kafka without ZooKeeper names any of its brokers."""
         return "a broker" if value in self._side.brokers else value
 
-    def _member_id(self, value: str | None, _: Message) -> str | None:
+    def replace_member_id(self, value: str | None, _: Message) -> str | None:
         return self._numbered("member", value) if value and MEMBER.match(value) else value
 
-    _leader = _member_id
+    replace_leader = replace_member_id
 
-    def _producer_id(self, value: int, _: Message) -> object:
+    def replace_producer_id(self, value: int, _: Message) -> object:
         return self._numbered("producer", value) if value >= 0 else value
 
-    def _session_id(self, value: int, _: Message) -> object:
+    def replace_session_id(self, value: int, _: Message) -> object:
         return "a session" if value else value
 
-    def _isr_nodes(self, value: Sequence[int], _: Message) -> Sequence[int]:
+    def replace_isr_nodes(self, value: Sequence[int], _: Message) -> Sequence[int]:
         return sorted(value)
 
-    def _log_append_time(self, value: int, _: Message) -> object:
+    def replace_log_append_time(self, value: int, _: Message) -> object:
         return "a time" if value >= 0 else value
 
-    _transaction_start_time = _log_append_time
+    replace_transaction_start_time = replace_log_append_time
 
 
 def _raw_identity(item: Message) -> list[str]:

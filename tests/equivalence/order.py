@@ -50,16 +50,28 @@ def out_of_order(api: int, request: Message, answer: Any) -> str | None:
     if api not in PAIRS or not hasattr(answer, "struct"):
         return None
     asked_steps, told_steps = PAIRS[api]
-    if not getattr(request, asked_steps[0], None) or getattr(answer, "error_code", None):
+    if not _listed(request, asked_steps) or _failed(answer, told_steps):
         return None
     by_id = any(_topic_id(item) != ZERO_ID for item in getattr(request, asked_steps[0]))
     asked = list(_elements(request, asked_steps, by_id))
     told = list(_elements(answer, told_steps, by_id))
-    if None in (element[-1] for element in asked):
-        return None
     if len(set(asked)) < len(asked) or (api in BYTE_PATH and not REFUSALS.intersection(_errors(answer))):
         asked, told = sorted(set(asked), key=repr), sorted(set(told), key=repr)
     return None if asked == told else f"asked for {asked}, told of {told}"
+
+
+def _listed(message: Any, steps: Steps) -> bool:
+    """Whether the request lists what it asks for, at every level: null means everything there is."""
+    items = getattr(message, steps[0], None)
+    if not items:
+        return False
+    return len(steps) == 1 or all(getattr(item, steps[1]) is not None for item in items)
+
+
+def _failed(answer: Message, steps: Steps) -> bool:
+    """Whether it tells of an error instead of what was asked for: as a whole, or for a group and its topics."""
+    outer = getattr(answer, steps[0]) if len(steps) == 3 else ()
+    return any(getattr(message, "error_code", None) for message in (answer, *outer))
 
 
 def _topic_id(item: Any) -> bytes:
@@ -68,6 +80,8 @@ def _topic_id(item: Any) -> bytes:
 
 def _elements(message: Message, steps: Steps, by_id: bool, before: Element = ()) -> Iterator[Element]:
     for item in getattr(message, steps[0]) or ():
+        if by_id and not before and _topic_id(item) == ZERO_ID:
+            continue  # brokers look at ids alone when there is one
         key = (*before, *_key(item, by_id))
         if len(steps) == 1:
             yield key
@@ -84,7 +98,8 @@ def _key(item: Any, by_id: bool) -> Element:
     field = next((name for name in (*NAMES, *NUMBERS, "topic_id") if name in names), None)
     assert field is not None, f"{item} has no name"
     kind = getattr(item, "resource_type", None)
-    return (getattr(item, field),) if kind is None else (kind, getattr(item, field))
+    name = getattr(item, field)
+    return ("" if name is None else name,) if kind is None else (kind, name)
 
 
 def _errors(message: Any) -> Iterator[int]:

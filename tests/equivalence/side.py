@@ -183,7 +183,7 @@ class Seat:
 
     def name(self, suffix: str = "") -> str:
         """A group or a transactional id of this scenario's own."""
-        return f"{self._own}{self._scenario}-v{self.version}{suffix}"
+        return f"{self._own}{self.api}-{self._scenario}-v{self.version}{suffix}"
 
     def upstream(self, name: str) -> str:
         """A group or transactional id as the brokers know it."""

@@ -140,6 +140,7 @@ def _all_led(address: wire.Address, names: Sequence[str]) -> bool:
 
 
 def _find_coordinators(operator: Operator) -> None:
+    """And wait until they have what they need: the one of transactions fetches producer ids when it is first asked."""
     for key_type in (0, 1):
 
         def found(kind: int = key_type) -> bool:
@@ -149,6 +150,12 @@ def _find_coordinators(operator: Operator) -> None:
             return bool(told.error_code == 0)
 
         wait_until(found, "a coordinator", SECONDS)
+
+    def gives_ids() -> bool:
+        told = operator.ask(Api.INIT_PRODUCER_ID, 4, {"transactional_id": None}, operator.coordinators[True])
+        return bool(told.error_code == 0)
+
+    wait_until(gives_ids, "producer ids", SECONDS)
 
 
 # ACLs

@@ -34,7 +34,7 @@ MIXED = [of(TOPIC, name, RETENTION) for name in (SECRET, ORDERS, GHOST, PRICES, 
 
 SCENARIOS = (
     describing("topic", [of(TOPIC, ORDERS)]),
-    describing("topic-with-synonyms", [of(TOPIC, PRICES, ["retention.ms"])], include_synonyms=True),
+    describing("topic-with-synonyms", [of(TOPIC, PRICES, RETENTION)], include_synonyms=True),
     describing("topic-with-documentation", [of(TOPIC, PRICES, RETENTION)], include_documentation=True),
     describing("chosen-keys", [of(TOPIC, ORDERS, [*RETENTION, "no.such.key"]), of(TOPIC, PRICES, [])]),
     describing("mixed", MIXED),

@@ -51,6 +51,12 @@ def both(seat: Seat) -> Sequence[Mapping[str, Any]]:
     ]
 
 
+def apart(seat: Seat) -> Sequence[Mapping[str, Any]]:
+    """As a consumer asks that has just got something of partition 0 of ORDERS, which goes to the end."""
+    first, last = (seat.topic(ORDERS, partitions=[wanted(partition)]) for partition in (1, 0))
+    return [first, seat.topic(PRICES, partitions=[wanted(0)]), last]
+
+
 def mixed(seat: Seat) -> Sequence[Mapping[str, Any]]:
     return [
         seat.topic(SECRET, partitions=[wanted(0), wanted(1)]),
@@ -121,7 +127,7 @@ SCENARIOS = (
     fetching("nothing", lambda _: []),
     fetching("no-partitions", of_orders()),
     fetching("partition-twice", of_orders(wanted(0, 3), wanted(0, 0))),
-    fetching("topic-twice", lambda seat: [*both(seat), seat.topic(PRICES, partitions=[wanted(0)])]),
+    fetching("topic-twice", apart),
     fetching("new-session", both, session_epoch=0, versions=WITH_SESSIONS),
     fetching("new-session-of-nothing", lambda _: [], session_epoch=0, versions=WITH_SESSIONS),
     fetching("new-session-denied", denied, session_epoch=0, versions=(7, 12)),

@@ -116,6 +116,8 @@ LEADER_EPOCHS = (
     asking("unknown-partition", of_orders(epoch(BAD_PARTITION), epoch(0))),
     asking("not-the-leader", of_orders(epoch(0)), broker=NO_LEADER),
     asking("partition-twice", of_orders(epoch(0), epoch(0, 9))),
+    asking("topic-twice", lambda seat: [seat.topic(ORDERS, partitions=[epoch(n)]) for n in (1, 0)]),
+    asking("no-partitions", of_orders()),
     asking("nothing", lambda _: []),
     asking("as-a-follower", of_orders(epoch(0)), replica_id=2),
     asking("as-a-debugger", of_orders(epoch(0)), replica_id=-2),

@@ -108,7 +108,6 @@ USERS = (
     ),
     refused(Api.ALTER_CLIENT_QUOTAS, "several", {"entries": [QUOTA, OTHER_QUOTA]}),
     refused(Api.ALTER_CLIENT_QUOTAS, "nothing", {"entries": []}),
-    refused(Api.DESCRIBE_USER_SCRAM_CREDENTIALS, "all", {"users": None}),
     refused(Api.DESCRIBE_USER_SCRAM_CREDENTIALS, "some", {"users": [{"name": "partner"}, {"name": "nobody"}]}),
     refused(
         Api.ALTER_USER_SCRAM_CREDENTIALS,
@@ -156,7 +155,6 @@ CONFIGS = tuple(
     for api in (Api.ALTER_CONFIGS, Api.INCREMENTAL_ALTER_CONFIGS)
     for name, fields in (
         ("several", settings(RESOURCES)),
-        ("twice", settings(((TOPIC, ORDERS), (TOPIC, ORDERS)))),
         ("unheard-of", settings(ODD_RESOURCES)),
         ("empty-names", settings(((TOPIC, ""), (GROUP, "")))),
         ("only-tried", {**settings(RESOURCES[:3]), "validate_only": True}),

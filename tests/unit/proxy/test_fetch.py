@@ -109,7 +109,7 @@ def test_allowed_and_refused_in_one_request(version: int) -> None:
             (orders, [(0, 0, b"from 7")]),
         ]
         refused = answer.responses[0].partitions[0]
-        assert (refused.high_watermark, refused.last_stable_offset, refused.aborted_transactions) == (-1, -1, None)
+        assert (refused.high_watermark, refused.last_stable_offset, refused.aborted_transactions) == (-1, -1, ())
         if version >= 5:
             assert refused.log_start_offset == -1
         if version >= 11:

@@ -155,7 +155,7 @@ def test_configurations_of_aliases_and_groups_only(version: int) -> None:
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
         resources = config_resources(
-            version, (4, "1"), (2, "orders"), (2, "kafka-orders"), (32, "g"), (8, "1"), (16, ""), (7, "x"), (2, "twin")
+            version, (4, "1"), (2, "orders"), (2, "kafka-orders"), (32, "g"), (8, "1"), (16, ""), (2, "twin")
         )
         dialogue.client_sends(DESCRIBE_CONFIGS, version, resources=resources, include_synonyms=True)
         first, second = dialogue.broker_gets(), dialogue.broker_gets()
@@ -185,12 +185,23 @@ def test_configurations_of_aliases_and_groups_only(version: int) -> None:
             (32, "g", 69),
             (8, "1", 31),
             (16, "", 31),
-            (7, "x", 42),
             (2, "twin", 0),
         ]
         assert [s.source for s in answer.results[1].configs[0].synonyms] == [1, 5]
         assert answer.results[0].configs == ()
         assert "partner" not in str(answer)
+
+
+@pytest.mark.parametrize("version", versions_of(DESCRIBE_CONFIGS))
+def test_an_unheard_of_kind_of_resource_refuses_the_whole_request(version: int) -> None:
+    with Playbook() as playbook:
+        dialogue = playbook.signed_in()
+        dialogue.client_sends(
+            DESCRIBE_CONFIGS, version, resources=config_resources(version, (2, "orders"), (7, "x"), (4, "1"))
+        )
+        dialogue.broker_gets_nothing()
+        answer = dialogue.client_receives()
+        assert [(r.resource_type, r.error_code) for r in answer.results] == [(2, 42), (7, 42), (4, 42)]
 
 
 @pytest.mark.parametrize("version", versions_of(DESCRIBE_CONFIGS))
