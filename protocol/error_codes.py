@@ -3,6 +3,8 @@
 from enum import IntEnum
 from typing import Final
 
+from kio.schema.errors import ErrorCode as KioErrorCode
+
 
 class ErrorCode(IntEnum):
     UNKNOWN_SERVER_ERROR = -1
@@ -47,6 +49,7 @@ TEXTS: Final = {
     ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "Transactional Id authorization failed.",
     ErrorCode.UNSUPPORTED_VERSION: "This API, or this version of it, is not supported.",
     ErrorCode.INVALID_REQUEST: "The request is not valid.",
+    ErrorCode.GROUP_ID_NOT_FOUND: "The group id does not exist.",
     ErrorCode.UNKNOWN_TOPIC_OR_PARTITION: "This server does not host this topic-partition.",
     ErrorCode.UNKNOWN_TOPIC_ID: "This server does not host this topic ID.",
     ErrorCode.MISMATCHED_ENDPOINT_TYPE: "The request was sent to an endpoint of the wrong type.",
@@ -60,7 +63,14 @@ SILENT_TEXTS: Final = (None, "", "NONE")
 
 def own_text(code: int, text: str | None) -> str | None:
     """What a client is told in the place of a broker's text: something where the broker says something."""
-    return text if text in SILENT_TEXTS else text_of(code) or "The request failed."
+    return text if text in SILENT_TEXTS else text_of(code) or f"The broker answered {_name_of(code)}."
+
+
+def _name_of(code: int) -> str:
+    try:
+        return KioErrorCode(code).name.upper()
+    except ValueError:
+        return f"error {code}"
 
 
 def text_of(code: int) -> str | None:

@@ -16,7 +16,8 @@ from proxy.exchange import Answer, Call, Forward, Outcome
 
 def commit(call: Call) -> Outcome:
     """OffsetCommit."""
-    return _commit(call, refusal(call, call.request.group_id))
+    # brokers still take the empty group of consumers without one
+    return _commit(call, refusal(call, call.request.group_id, empty_allowed=True))
 
 
 def commit_in_transaction(call: Call) -> Outcome:

@@ -16,7 +16,7 @@ from typing import Final
 
 from policies.subscriptions import InvalidPatternError, Meaning, Words, meaning, recall, words
 from policies.zone import Alias
-from protocol.error_codes import ErrorCode, text_of
+from protocol.error_codes import ErrorCode, own_text, text_of
 from protocol.errors import BrokerProtocolError
 from protocol.schema import Message, request_struct
 from proxy.apis import metadata
@@ -40,6 +40,7 @@ NOT_SENT: Final = -1
 MEMBER_IS_GONE: Final = (ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.FENCED_MEMBER_EPOCH, ErrorCode.GROUP_ID_NOT_FOUND)
 
 NO_GROUP_ID: Final = "GroupId can't be empty."
+OWNS_AT_JOINING: Final = "TopicPartitions must be empty when a member joins."
 BAD_REGEX: Final = "SubscribedTopicRegex is not a regular expression that RE2 accepts, or it is too large."
 SAY_AGAIN: Final = "The member has to send its whole subscription again."
 TOO_OLD: Final = "{} and another alias are the same topic, for which version 1 of the consumer protocol is needed."
@@ -78,6 +79,9 @@ def _refusal(call: Call) -> Answer | None:
         return _refuse(call, ErrorCode.INVALID_REQUEST, NO_GROUP_ID)
     if not call.zone.rules.aliases:
         return _refuse(call, ErrorCode.GROUP_AUTHORIZATION_FAILED, text_of(ErrorCode.GROUP_AUTHORIZATION_FAILED))
+    if call.request.member_epoch == JOIN_EPOCH and call.request.topic_partitions:
+        # some of them may be nobody's, and would be left out
+        return _refuse(call, ErrorCode.INVALID_REQUEST, OWNS_AT_JOINING)
     if any(call.zone.rules.alias(name) is None for name in call.request.subscribed_topic_names or ()):
         return _refuse(call, ErrorCode.TOPIC_AUTHORIZATION_FAILED, None)
     return None
@@ -220,7 +224,7 @@ def _aliases(call: Call, meant: Meaning) -> list[Alias]:
 
 def _answer(call: Call, response: Message, assignment: Message | None) -> Answer:
     answer = response.copy()
-    answer.error_message = text_of(response.error_code) if response.error_code else None
+    answer.error_message = own_text(response.error_code, response.error_message)
     answer.assignment = assignment
     return Answer(answer)
 
@@ -325,7 +329,7 @@ def _group(call: Call, group_id: str, group: Message | None) -> Message:
     call.zone.note_broker_error(DESCRIBE_KEY, group.error_code)
     answer: Message = group.copy()
     answer.group_id = group_id
-    answer.error_message = text_of(group.error_code) if group.error_code else None
+    answer.error_message = own_text(group.error_code, group.error_message)
     answer.members = tuple(_member(call, group_id, member) for member in group.members)
     asked = call.request.include_authorized_operations and not group.error_code
     answer.authorized_operations = GROUP_OPERATIONS if asked else metadata.NOT_ASKED

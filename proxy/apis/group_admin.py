@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from protocol.consumer_protocol import PROTOCOL_TYPE, Assignment, Subscription
-from protocol.error_codes import ErrorCode, text_of
+from protocol.error_codes import ErrorCode, own_text, text_of
 from protocol.schema import Message, Struct
 from proxy.apis.groups import refusal
 from proxy.apis.member_blobs import readable
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 
-GROUP_OPERATIONS: Final = 1 << 3 | 1 << 6 | 1 << 8
-"""What a zone may do with its groups, as Kafka's bit field of operations."""
+GROUP_OPERATIONS: Final = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10
+"""READ, DELETE, DESCRIBE and DESCRIBE_CONFIGS. What a zone may do with its groups, as Kafka's bit field of operations."""
 NOT_ASKED: Final = -(2**31)
 UNKNOWN_HOST: Final = "-"
 """The broker knows only the gateway's address. Kafka's tools print this for what they don't know."""
@@ -104,7 +104,7 @@ def _described_group(
     asked = getattr(call.request, "include_authorized_operations", False) and not found.error_code
     values = {name: getattr(found, name) for name in entry.names} | {
         "group_id": group_id,
-        "error_message": text_of(found.error_code) if found.error_code else None,
+        "error_message": own_text(found.error_code, getattr(found, "error_message", None)),
         "authorized_operations": GROUP_OPERATIONS if asked else NOT_ASKED,
     }
     return entry.fit(**values)

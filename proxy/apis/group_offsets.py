@@ -26,7 +26,7 @@ FETCH: Final = Shape(
     refused=(("committed_offset", -1), ("committed_leader_epoch", -1), ("metadata", "")),
 )
 DELETE_KEY: Final = 47
-DELETE: Final = Shape()
+DELETE: Final = Shape(skips_empty=True)
 COMMIT_KEY: Final = 8
 COMMIT_VERSION: Final = 8
 """Topics by name, with leader epochs."""
@@ -37,7 +37,7 @@ def fetch(call: Call) -> Outcome:
     several = call.version >= FIRST_WITH_GROUPS
     groups: Sequence[Message] = request.groups if several else (request,)
     splits = [Split(call, FETCH, group.topics) if group.topics is not None else None for group in groups]
-    refused = {group.group_id: refusal(call, group.group_id) for group in groups}
+    refused = {group.group_id: refusal(call, group.group_id, empty_allowed=True) for group in groups}
     asked = [
         _broker_group(call, group, split)
         for group, split in zip(groups, splits, strict=True)
@@ -86,11 +86,17 @@ def _finish_fetch(
     if call.version < FIRST_WITH_GROUPS:
         return Answer(_fetched_group(call, call.response, groups[0], splits[0], response, throttle_time=throttle))
     entry = call.response.nested("groups")
-    found = {group.group_id: group for group in response.groups} if response is not None else {}
+    found: dict[str, list[Message]] = {}
+    for told in response.groups if response is not None else ():
+        found.setdefault(told.group_id, []).append(told)
+
+    def next_of(group_id: str) -> Message | None:
+        """A group that was asked for twice is told of twice."""
+        several = found.get(call.zone.rules.qualify(group_id))
+        return several.pop(0) if several else None
+
     answers = tuple(
-        _fetched_group(
-            call, entry, group, split, found.get(call.zone.rules.qualify(group.group_id)), group_id=group.group_id
-        )
+        _fetched_group(call, entry, group, split, next_of(group.group_id), group_id=group.group_id)
         for group, split in zip(groups, splits, strict=True)
     )
     return Answer(call.response.fit(throttle_time=throttle, groups=answers))
@@ -100,7 +106,7 @@ def _fetched_group(
     call: Call, struct: Struct, group: Message, split: Split | None, found: Message | None, **values: object
 ) -> Message:
     error = getattr(found, "error_code", 0) if found is not None else int(ErrorCode.UNKNOWN_SERVER_ERROR)
-    refused = refusal(call, group.group_id)
+    refused = refusal(call, group.group_id, empty_allowed=True)
     if refused is not None:
         error, found = int(refused), None
         for asked in split.asked if split is not None else ():

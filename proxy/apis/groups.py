@@ -78,6 +78,11 @@ def _shared_subscription(call: Call, metadata: bytes) -> tuple[str, ...]:
 
 
 def sync(call: Call) -> Outcome:
+    if "protocol_type" in call.request.struct.names and None in (
+        call.request.protocol_type,
+        call.request.protocol_name,
+    ):
+        return _refused(call, ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
     error = refusal(call, call.request.group_id)
     if error:
         return _refused(call, error)

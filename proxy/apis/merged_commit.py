@@ -24,7 +24,7 @@ from proxy.apis import stored_positions
 from proxy.apis.topics import Asked, Codes, Partition, Shape, Split, name_or_id
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, InTurn, Later, Outcome
 
-COMMIT: Final = Shape()
+COMMIT: Final = Shape(skips_empty=True)
 TRANSACTIONAL: Final = 28
 
 CONFIRM_SECONDS: Final = 0.2

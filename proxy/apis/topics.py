@@ -7,12 +7,17 @@ requested, in the order of the request.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from policies.zone import Alias
 from protocol.error_codes import ErrorCode
 from protocol.schema import ZERO_ID, Message, Struct
 from proxy.exchange import Call, Endpoints
+
+AUTHORIZATION_ERRORS: Final = (
+    ErrorCode.GROUP_AUTHORIZATION_FAILED,
+    ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+)
 
 Partition = tuple[str, int]
 """A backing topic's name and a partition's index."""
@@ -110,9 +115,10 @@ class Split:
         return ((asked, asked.alias) for asked in self.asked if asked.alias is not None and not asked.error)
 
     def refuse_all(self, error: ErrorCode) -> None:
-        """Refuse the whole request, whatever its topics are."""
+        """Refuse the whole request. An authorization error is every topic's, others come after the topics' own."""
         for asked in self.asked:
-            asked.error = error
+            if error in AUTHORIZATION_ERRORS or not asked.error:
+                asked.error = error
         self.call.refuse(error)
 
     @property
@@ -194,7 +200,8 @@ class Split:
                     code = codes.get((asked.alias.topic, index), ErrorCode.UNKNOWN_SERVER_ERROR)
                     self.call.zone.note_broker_error(self.call.api_key, code)
                 partitions.append(partition_struct.new(**{self.shape.response_index: index, "error_code": code}))
-            topics.append(self._client_topic(struct, asked, partitions))
+            if partitions or not self.shape.skips_empty:
+                topics.append(self._client_topic(struct, asked, partitions))
         return tuple(topics)
 
     def refuse(self, partition: Struct, index: int, error: ErrorCode) -> Message:

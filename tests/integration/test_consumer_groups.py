@@ -258,15 +258,17 @@ def test_a_pattern_gets_what_the_zone_gains(changing: Changing) -> None:
 
 def test_members_of_a_topic_that_becomes_shared_go_on(changing: Changing) -> None:
     account, group = changing.account, new_group()
-    with Member(account, ["part-a"], group) as first, Member(account, ["part-a"], group) as second:
+    with Member(account, ["part-a"], group) as first:
         with Writer(account, "part-a", "shared") as writer:
-            wait_for(lambda: first.records and second.records, "records at both members")
-            changing.share(("part-b", changing.first, "READ"))
+            with Member(account, ["part-a"], group) as second:
+                wait_for(lambda: first.records and second.records, "records at both members")
+                changing.share(("part-b", changing.first, "READ"))
+                wait_for(lambda: "part-b" in Librdkafka(account).topics(), "the second alias")
+                before = len(first.records), len(second.records)
+                wait_for(lambda: len(first.records) > before[0] + 20, "records at the first member")
+                wait_for(lambda: len(second.records) > before[1] + 20, "records at the second member")
             with Member(account, ["part-a"], group) as third:
-                wait_for(lambda: third.records, "records at a third member")
-            before = len(first.records), len(second.records)
-            wait_for(lambda: len(first.records) > before[0] + 20, "records at the first member")
-            wait_for(lambda: len(second.records) > before[1] + 20, "records at the second member")
+                wait_for(lambda: third.records, "records at a member that joined later")
         wanted = set(writer.acknowledged)
         wait_for(lambda: set().union(*(m.read("part-a") for m in (first, second, third))) == wanted, "every record")
         assert first.errors + second.errors + third.errors == []

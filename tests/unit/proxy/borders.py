@@ -15,7 +15,7 @@ ALIASES: Final = tuple(alias.name for alias in ZONE.aliases)
 BACKING: Final = tuple(dict.fromkeys(alias.topic for alias in ZONE.aliases))
 BACKING_IDS: Final = tuple(map(backing_id, BACKING))
 PORTS: Final = tuple(CONFIG.broker_ports_start + broker for broker in MAPPED_BROKERS)
-COMPUTED_OPERATIONS: Final = (0, -(2**31), 1288, 1304, 328)
+COMPUTED_OPERATIONS: Final = (0, -(2**31), 1288, 1304, 1352)
 """Nothing, not asked, a READ alias, a WRITE alias, a group."""
 GROUPS: Final = ("g", "h")
 TRANSACTIONS: Final = ("tx", "ty")

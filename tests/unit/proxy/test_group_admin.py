@@ -51,7 +51,7 @@ def test_describing_a_group(version: int, asked: bool) -> None:
             version,
             "g",
             member(version, wants, has, client_id="app-1", client_host="-"),
-            authorized_operations=328 if asked and version >= 3 else INT_MIN,
+            authorized_operations=1352 if asked and version >= 3 else INT_MIN,
         )
         assert answer == answer.struct.fit(groups=(expected,), throttle_time=7)
 
@@ -87,7 +87,7 @@ def test_describing_several_groups(version: int) -> None:
         assert "partner" not in str(answer)
         if version >= 3:
             bits = [group.authorized_operations for group in answer.groups]
-            assert bits == [328, 328, INT_MIN, INT_MIN, 328, INT_MIN]
+            assert bits == [1352, 1352, INT_MIN, INT_MIN, 1352, INT_MIN]
 
 
 @pytest.mark.parametrize("version", versions_of(DESCRIBE))
