@@ -130,6 +130,10 @@ class Normaliser:
     def replace_isr_nodes(self, value: Sequence[int], _: Message) -> Sequence[int]:
         return sorted(value)
 
+    def replace_partitions(self, value: Sequence[Any], _: Message) -> Sequence[Any]:
+        """Bare numbers have no order of their own."""
+        return sorted(value) if value and isinstance(value[0], int) else value
+
     def replace_log_append_time(self, value: int, _: Message) -> object:
         return "a time" if value >= 0 else value
 

@@ -90,6 +90,9 @@ class Operator:
             for topic in told.topics
         }
 
+    def delete_group(self, group: str) -> None:
+        self.ask(Api.DELETE_GROUPS, 2, {"groups_names": [group]}, self.coordinators[False])
+
     def transaction(self, transactional_id: str) -> tuple[str, dict[str, list[int]]]:
         """Its state, and backing topic -> partitions."""
         fields = {"transactional_ids": [transactional_id]}

@@ -47,7 +47,12 @@ def committing(
         broker = seat.broker_for(seat.api)
         broker = NOT_THE_COORDINATOR[broker] if elsewhere else broker
         answer = seat.ask({**group_of(seat), "topics": topics(seat), **fields}, broker=broker)
-        return {"answer": answer, "stored": seat.positions(seat.name())}
+        group = fields.get("group_id", seat.name())
+        stored = seat.positions(group)
+        if not group:
+            # which on Kafka is everybody's, whoever asks
+            seat.side.operator.delete_group(seat.upstream(group))
+        return {"answer": answer, "stored": stored}
 
     return Scenario(Api.OFFSET_COMMIT, name, play, role, versions)
 
