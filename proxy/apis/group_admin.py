@@ -16,7 +16,7 @@ from proxy.apis.member_blobs import readable
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 
 GROUP_OPERATIONS: Final = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10
-"""READ, DELETE, DESCRIBE and DESCRIBE_CONFIGS. What a zone may do with its groups, as Kafka's bit field of operations."""
+"""READ, DELETE, DESCRIBE and DESCRIBE_CONFIGS: bit n is AclOperation n."""
 NOT_ASKED: Final = -(2**31)
 UNKNOWN_HOST: Final = "-"
 """The broker knows only the gateway's address. Kafka's tools print this for what they don't know."""

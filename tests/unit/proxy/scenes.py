@@ -64,8 +64,8 @@ _SCENES: Final[Mapping[int, Sequence[Overrides]]] = {
     INIT_PRODUCER_ID: ({"transactional_id": None}, {}),
     LIST_TRANSACTIONS: ({"transactional_id_pattern": None}, {"transactional_id_pattern": "t.*"}),
     CONSUMER_GROUP_HEARTBEAT: (
-        {"subscribed_topic_regex": None},
-        {"subscribed_topic_regex": "ord.*", "subscribed_topic_names": ()},
+        {"member_epoch": 1, "rebalance_timeout": 1000, "subscribed_topic_regex": None},
+        {"member_epoch": 1, "rebalance_timeout": 1000, "subscribed_topic_regex": "ord.*", "subscribed_topic_names": ()},
     ),
     DESCRIBE_TOPIC_PARTITIONS: ({"cursor": None}, {}),
 }

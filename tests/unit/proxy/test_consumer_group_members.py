@@ -130,7 +130,7 @@ def test_groups_are_described_in_the_order_of_the_request(version: int, operatio
         assert [(g.group_id, g.error_code, g.error_message) for g in answer.groups] == [
             ("a", 0, None),
             ("", 24, None),
-            ("b", 69, None),
+            ("b", 69, "The group id does not exist."),
             ("c", -1, None),
         ]
         first = answer.groups[0]

@@ -135,7 +135,11 @@ def assignments_of(version: int, *blobs: bytes) -> tuple[Message, ...]:
 
 def syncs(dialogue: Dialogue, version: int, *blobs: bytes, member_id: str = "m-1", protocol_type: str | None) -> None:
     message = request_struct(SYNC, version).fit(
-        group_id="g", member_id=member_id, protocol_type=protocol_type, assignments=assignments_of(version, *blobs)
+        group_id="g",
+        member_id=member_id,
+        protocol_type=protocol_type,
+        protocol_name="range",
+        assignments=assignments_of(version, *blobs),
     )
     dialogue.client_sends(SYNC, version, message)
 
@@ -234,7 +238,11 @@ def test_members_learn_whether_they_commit_their_partitions_alone(
             dialogue = elsewhere.signed_in()
             struct = request_struct(SYNC, version)
             dialogue.client_sends(
-                SYNC, version, struct.fit(group_id="g", generation_id=7, member_id=f"m-{n}", protocol_type="consumer")
+                SYNC,
+                version,
+                struct.fit(
+                    group_id="g", generation_id=7, member_id=f"m-{n}", protocol_type="consumer", protocol_name="range"
+                ),
             )
             synced(dialogue, dialogue.broker_gets(), entry.assignment)
             owners = elsewhere.zone().owners
@@ -319,3 +327,12 @@ def test_nothing_is_remembered_without_two_aliases_of_a_topic() -> None:
         joins(dialogue, 5, subscription(0, ["invoices", "stock"]))
         joined(dialogue, dialogue.broker_gets(), "m-1")
         assert playbook.zone().subscriptions.find("g", "m-1") is None
+
+
+def test_version_5_is_refused_without_the_protocol_s_type_and_name() -> None:
+    with Playbook() as playbook:
+        dialogue = playbook.signed_in()
+        for protocol_type, protocol_name in ((None, "range"), ("consumer", None), (None, None)):
+            dialogue.client_sends(SYNC, 5, group_id="", protocol_type=protocol_type, protocol_name=protocol_name)
+            dialogue.broker_gets_nothing()
+            assert dialogue.client_receives().error_code == 23

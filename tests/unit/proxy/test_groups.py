@@ -10,6 +10,8 @@ from tests.unit.proxy.playbook import UNMAPPED_BROKER, ZONE, Playbook, versions_
 
 FIND_COORDINATOR, JOIN, HEARTBEAT, LEAVE, SYNC = 10, 11, 12, 13, 14
 DESCRIBE_CONFIGS = 32
+TYPED = {"protocol_type": "consumer", "protocol_name": "range"}
+"""Without them SyncGroup 5 is refused before its group is looked at."""
 GROUP_APIS = [(key, version) for key in (JOIN, HEARTBEAT, LEAVE, SYNC) for version in versions_of(key)]
 
 
@@ -17,7 +19,7 @@ GROUP_APIS = [(key, version) for key in (JOIN, HEARTBEAT, LEAVE, SYNC) for versi
 def test_group_ids_are_in_the_zone_s_namespace(key: int, version: int) -> None:
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
-        message = request_struct(key, version).fit(group_id="my:group", member_id="m-1", generation_id=4)
+        message = request_struct(key, version).fit(group_id="my:group", member_id="m-1", generation_id=4, **TYPED)
         dialogue.client_sends(key, version, message)
         got = dialogue.broker_gets()
         message.group_id = "partner:my:group"
@@ -32,7 +34,7 @@ def test_an_empty_group_id_is_refused_here(key: int, version: int) -> None:
     """With the zone's prefix it would be a legal one, shared by all who forget theirs."""
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
-        dialogue.client_sends(key, version, group_id="")
+        dialogue.client_sends(key, version, request_struct(key, version).fit(**TYPED))
         dialogue.broker_gets_nothing()
         answer = dialogue.client_receives()
         expected: dict[str, Any] = {"error_code": 24}
@@ -51,10 +53,10 @@ def test_a_group_id_that_is_too_long_with_the_zone_s_name(key: int, version: int
     longest = "ü" * ((0x7FFF - len("partner:")) // 2)
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
-        dialogue.client_sends(key, version, group_id=longest)
+        dialogue.client_sends(key, version, request_struct(key, version).fit(group_id=longest, **TYPED))
         assert dialogue.broker_gets().message.group_id == "partner:" + longest
         dialogue = playbook.signed_in()
-        dialogue.client_sends(key, version, group_id=longest + "xx")
+        dialogue.client_sends(key, version, request_struct(key, version).fit(group_id=longest + "xx", **TYPED))
         dialogue.broker_gets_nothing()
         assert dialogue.client_receives().error_code == 24
 
@@ -64,7 +66,9 @@ def test_a_group_id_that_is_too_long_with_the_zone_s_name(key: int, version: int
 def test_a_zone_without_any_alias_has_no_groups(key: int, version: int, group_id: str) -> None:
     with Playbook([replace(ZONE, aliases=())]) as playbook:
         dialogue = playbook.signed_in()
-        dialogue.client_sends(key, version, request_struct(key, version).fit(group_id=group_id, member_id="m-1"))
+        dialogue.client_sends(
+            key, version, request_struct(key, version).fit(group_id=group_id, member_id="m-1", **TYPED)
+        )
         dialogue.broker_gets_nothing()
         answer = dialogue.client_receives()
         refused: dict[str, Any] = {"error_code": 30}

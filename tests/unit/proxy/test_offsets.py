@@ -21,6 +21,7 @@ def key_at(playbook: Playbook, version: int, alias: str) -> Any:
     return alias_key(playbook, 13 if version >= FIRST_WITH_IDS else 0, alias)
 
 
+TOO_LONG = "g" * 0x7FFF
 MEMBER = "member-1"
 GENERATION = 3
 
@@ -98,7 +99,7 @@ def test_commits_that_are_refused_here(version: int) -> None:
         dialogue = playbook.signed_in()
         orders = key_at(playbook, version, "orders")
         elsewhere: Any = bytes(range(16)) if version >= FIRST_WITH_IDS else "kafka-stock"
-        dialogue.client_sends(COMMIT, version, commit(version, {orders: {0: 1}}, group_id=""))
+        dialogue.client_sends(COMMIT, version, commit(version, {orders: {0: 1}}, group_id=TOO_LONG))
         assert committed(dialogue.client_receives()) == {orders: {0: 24}}
         dialogue.client_sends(COMMIT, version, commit(version, {elsewhere: {0: 1}}))
         error = 100 if version >= FIRST_WITH_IDS else 29
@@ -181,11 +182,11 @@ def test_a_list_that_became_empty_is_not_everything(version: int) -> None:
 
 
 @pytest.mark.parametrize("version", versions_of(FETCH))
-def test_an_empty_group_id_is_refused_at_the_level_of_its_version(version: int) -> None:
+def test_a_group_id_without_room_for_the_prefix_is_refused_at_the_level_of_its_version(version: int) -> None:
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
         stock = key_at(playbook, version, "stock")
-        dialogue.client_sends(FETCH, version, fetch(version, {stock: [0]}, group_id=""))
+        dialogue.client_sends(FETCH, version, fetch(version, {stock: [0]}, group_id=TOO_LONG))
         dialogue.broker_gets_nothing()
         answer = dialogue.client_receives()
         if version == 1:
@@ -201,12 +202,21 @@ def test_several_groups_in_one_request(version: int) -> None:
         dialogue, coordinator = playbook.signed_in(), Coordinator()
         coordinator.stored = {("partner:g", "kafka-stock", 0): (20, ""), ("partner:h", "kafka-stock", 0): (30, "")}
         stock = key_at(playbook, version, "stock")
-        groups = tuple(fetch(version, {stock: [0]}, group_id=group).groups[0] for group in ("h", "", "g"))
+        groups = tuple(fetch(version, {stock: [0]}, group_id=group).groups[0] for group in ("h", TOO_LONG, "h", "g"))
         dialogue.client_sends(FETCH, version, groups=groups)
         coordinator.serve(dialogue)
         answer = dialogue.client_receives()
-        assert [(group.group_id, group.error_code) for group in answer.groups] == [("h", 0), ("", 24), ("g", 0)]
-        assert [p.committed_offset for group in answer.groups for t in group.topics for p in t.partitions] == [30, 20]
+        assert [(group.group_id, group.error_code) for group in answer.groups] == [
+            ("h", 0),
+            (TOO_LONG, 24),
+            ("h", 0),
+            ("g", 0),
+        ]
+        assert [p.committed_offset for group in answer.groups for t in group.topics for p in t.partitions] == [
+            30,
+            30,
+            20,
+        ]
 
 
 def test_metadata_beyond_the_broker_s_limit_is_refused_and_the_rest_is_committed() -> None:
@@ -334,3 +344,15 @@ def test_members_that_all_go_away_at_once() -> None:
         late = playbook.signed_in()
         late.client_sends(COMMIT, 8, commit(8, {"orders": {0: 1}}))
         assert late.broker_gets().key == FETCH
+
+
+def test_consumers_without_a_group_id_have_the_zone_s_own_empty_group() -> None:
+    with Playbook() as playbook:
+        dialogue, coordinator = playbook.signed_in(), Coordinator()
+        dialogue.client_sends(COMMIT, 8, commit(8, {"stock": {0: 5}}, group_id=""))
+        coordinator.serve(dialogue)
+        dialogue.client_receives()
+        dialogue.client_sends(FETCH, 8, fetch(8, {"stock": [0]}, group_id=""))
+        coordinator.serve(dialogue)
+        assert fetched(dialogue.client_receives()) == {"stock": {0: 5}}
+        assert list(coordinator.stored) == [("partner:", "kafka-stock", 0)]

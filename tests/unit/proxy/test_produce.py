@@ -209,7 +209,7 @@ def test_a_broker_s_texts_are_replaced(version: int) -> None:
         partition.record_errors = (error.new(batch_index=3, batch_index_error_message="kafka-orders-0: no key"),)
         dialogue.broker_answers(got, response)
         answer = dialogue.client_receives().responses[0].partition_responses[0]
-        assert (answer.error_code, answer.error_message) == (87, "The request failed.")
+        assert (answer.error_code, answer.error_message) == (87, "The broker answered INVALID_RECORD.")
         assert [(e.batch_index, e.batch_index_error_message) for e in answer.record_errors] == [(3, None)]
 
 
