@@ -54,6 +54,12 @@ NOT_LOOKED_UP = "What nobody may do is refused without asking a broker, which co
 OTHERS_PRODUCERS = (
     "The producers of a backing topic are those of everybody, and knowing a producer's id is enough to fence it."
 )
+OWN_TEXT = "Kafka leaves the text to the client; ours is the one that its clients then show."
+ONE_CODE = "One code answers the request; Kafka adds an entry without a name for each user that was asked for."
+SAY_AGAIN = (
+    "The gateway has to know what a member has subscribed to, so one that it doesn't know is made to say everything"
+    " again before a broker hears of it."
+)
 PATTERNS = (
     "pattern",
     "pattern-of-a-reader",
@@ -132,6 +138,21 @@ DIFFERENCES: tuple[Difference, ...] = (
     *(
         Difference(Api.DESCRIBE_PRODUCERS, ("several",), f"answer.topics.{topic}.*", ANY, ANY, OTHERS_PRODUCERS)
         for topic in ("orders", "prices", "vanished")
+    ),
+    *(
+        Difference(api, scenarios, field, None, "a text", OWN_TEXT)
+        for api, scenarios, field in (
+            (Api.CREATE_PARTITIONS, ("several",), "answer.results.*.error_message"),
+            (Api.DESCRIBE_CLIENT_QUOTAS, ("all", "one"), "answer.error_message"),
+            (Api.DESCRIBE_USER_SCRAM_CREDENTIALS, ("some",), "answer.error_message"),
+            (Api.INCREMENTAL_ALTER_CONFIGS, ("several",), "answer.responses.8/1.error_message"),
+        )
+    ),
+    Difference(Api.DESCRIBE_USER_SCRAM_CREDENTIALS, ("some",), "answer.results", ANY, ANY, ONE_CODE),
+    Difference(Api.CONSUMER_GROUP_HEARTBEAT, ("unknown-member",), "answer.error_code", 69, 16, SAY_AGAIN),
+    *(
+        Difference(Api.CONSUMER_GROUP_HEARTBEAT, ("whole-life", "whole-life-of-a-reader"), field, 25, 16, SAY_AGAIN)
+        for field in ("fenced.error_code", "gone.error_code")
     ),
     Difference(
         Api.PRODUCE,
