@@ -37,6 +37,9 @@ class Brokers(Protocol):
     def version_range(self, api_key: int) -> tuple[int, int]:
         """The versions of an API that the broker of this connection offers."""
 
+    def offers(self, api_key: int) -> bool:
+        """Whether it offers the API at all."""
+
     def saw_brokers(self, broker_ids: Sequence[int]) -> None:
         """A broker told of these; unknown ones are looked up."""
 

@@ -104,6 +104,9 @@ class _BrokerView:
     def version_range(self, api_key: int) -> tuple[int, int]:
         return self._versions[api_key]
 
+    def offers(self, api_key: int) -> bool:
+        return api_key in self._versions
+
     def saw_brokers(self, broker_ids: Sequence[int]) -> None:
         self._cluster.saw_brokers(broker_ids)
 

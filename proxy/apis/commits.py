@@ -7,23 +7,22 @@ several, it is a `MergedCommit`.
 
 from protocol.error_codes import ErrorCode
 from protocol.schema import Message
-from proxy.apis.groups import refusal
+from proxy.apis.ids import group_refusal, transaction_refusal
 from proxy.apis.merged_commit import COMMIT, MergedCommit, answer, broker_request, codes_of, must_merge
 from proxy.apis.topics import Split
-from proxy.apis.transactional_ids import refusal_of
 from proxy.exchange import Answer, Call, Forward, Outcome
 
 
 def commit(call: Call) -> Outcome:
     """OffsetCommit."""
     # brokers still take the empty group of consumers without one
-    return _commit(call, refusal(call, call.request.group_id, empty_allowed=True))
+    return _commit(call, group_refusal(call.zone.rules, call.request.group_id, empty_allowed=True))
 
 
 def commit_in_transaction(call: Call) -> Outcome:
     """TxnOffsetCommit."""
-    refused = refusal_of(call.zone.rules, call.request.transactional_id)
-    return _commit(call, refused if refused is not None else refusal(call, call.request.group_id))
+    refused = transaction_refusal(call.zone.rules, call.request.transactional_id)
+    return _commit(call, refused if refused is not None else group_refusal(call.zone.rules, call.request.group_id))
 
 
 def _commit(call: Call, refused: ErrorCode | None) -> Outcome:

@@ -11,7 +11,7 @@ Two members of a group that mean different aliases of one backing topic would sh
 alias would deliver everything: the second one is refused.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Final
 
 from policies.subscriptions import InvalidPatternError, Meaning, Words, meaning, recall, words
@@ -20,7 +20,7 @@ from protocol.error_codes import ErrorCode, own_text, text_of
 from protocol.errors import BrokerProtocolError
 from protocol.schema import Message, request_struct
 from proxy.apis import metadata
-from proxy.apis.group_admin import GROUP_OPERATIONS, UNKNOWN_HOST
+from proxy.apis.ids import GROUP_OPERATIONS, UNKNOWN_HOST
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 from proxy.ownership import EVERY_GENERATION
 from proxy.subscriptions import Subscription
@@ -165,7 +165,7 @@ def _answered(call: Call, said: Words, meant: Meaning, response: Message) -> Out
     if not meant.shared:
         return _accept(call, member_id, said, meant, response)
     return Forward(
-        (_describe_request(call),),
+        (describe_request(call, call.request.group_id),),
         lambda described: _check_others(call, member_id, said, meant, response, described[0]),
         exclusive=True,
     )
@@ -232,10 +232,21 @@ def _answer(call: Call, response: Message, assignment: Message | None) -> Answer
 # members of one group that mean different aliases of one topic
 
 
-def _describe_request(call: Call) -> BrokerRequest:
+def describe_request(call: Call, group_id: str) -> BrokerRequest:
+    """What the group's members have subscribed to, asked of its coordinator."""
     version = min(NEWEST_DESCRIBE, call.brokers.version_range(DESCRIBE_KEY)[1])
-    message = request_struct(DESCRIBE_KEY, version).new(group_ids=(call.zone.rules.qualify(call.request.group_id),))
+    message = request_struct(DESCRIBE_KEY, version).new(group_ids=(call.zone.rules.qualify(group_id),))
     return BrokerRequest(DESCRIBE_KEY, version, message)
+
+
+def readers_of(described: Message, topics: Set[str]) -> bool:
+    """True when members of the consumer protocol have subscribed to one of these backing topics."""
+    return any(
+        not topics.isdisjoint(member.subscribed_topic_names)
+        for group in described.groups
+        for member in group.members
+        if getattr(member, "member_type", CONSUMER_MEMBER) != CLASSIC_MEMBER
+    )
 
 
 def _check_others(

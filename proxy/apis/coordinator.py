@@ -9,7 +9,7 @@ from typing import Any, Final
 from policies.zone import ZoneRules
 from protocol.error_codes import ErrorCode, own_text, text_of
 from protocol.schema import Message, Struct
-from proxy.apis.transactional_ids import is_too_long
+from proxy.apis.ids import is_too_long
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 
 KEY: Final = 10

@@ -11,15 +11,11 @@ from typing import Final
 from protocol.consumer_protocol import PROTOCOL_TYPE, Assignment, Subscription
 from protocol.error_codes import ErrorCode, own_text, text_of
 from protocol.schema import Message, Struct
-from proxy.apis.groups import refusal
+from proxy.apis.ids import GROUP_OPERATIONS, UNKNOWN_HOST, group_refusal
 from proxy.apis.member_blobs import readable
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 
-GROUP_OPERATIONS: Final = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10
-"""READ, DELETE, DESCRIBE and DESCRIBE_CONFIGS: bit n is AclOperation n."""
 NOT_ASKED: Final = -(2**31)
-UNKNOWN_HOST: Final = "-"
-"""The broker knows only the gateway's address. Kafka's tools print this for what they don't know."""
 
 Refusals = Mapping[str, ErrorCode | None]
 
@@ -55,7 +51,7 @@ def list_groups(call: Call) -> Outcome:
 
 
 def _refusals(call: Call, groups: Sequence[str]) -> Refusals:
-    refused = {group: refusal(call, group, empty_allowed=True) for group in groups}
+    refused = {group: group_refusal(call.zone.rules, group, empty_allowed=True) for group in groups}
     for error in refused.values():
         if error is not None:
             call.refuse(error)

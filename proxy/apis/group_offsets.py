@@ -14,7 +14,7 @@ from policies.zone import Alias
 from protocol.error_codes import ErrorCode
 from protocol.schema import Message, Struct, request_struct
 from proxy.apis import stored_positions
-from proxy.apis.groups import refusal
+from proxy.apis.ids import group_refusal
 from proxy.apis.stored_positions import position_of
 from proxy.apis.topics import Asked, Partition, Shape, Split, name_or_id
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, InTurn, Outcome
@@ -37,7 +37,7 @@ def fetch(call: Call) -> Outcome:
     several = call.version >= FIRST_WITH_GROUPS
     groups: Sequence[Message] = request.groups if several else (request,)
     splits = [Split(call, FETCH, group.topics) if group.topics is not None else None for group in groups]
-    refused = {group.group_id: refusal(call, group.group_id, empty_allowed=True) for group in groups}
+    refused = {group.group_id: group_refusal(call.zone.rules, group.group_id, empty_allowed=True) for group in groups}
     asked = [
         _broker_group(call, group, split)
         for group, split in zip(groups, splits, strict=True)
@@ -106,7 +106,7 @@ def _fetched_group(
     call: Call, struct: Struct, group: Message, split: Split | None, found: Message | None, **values: object
 ) -> Message:
     error = getattr(found, "error_code", 0) if found is not None else int(ErrorCode.UNKNOWN_SERVER_ERROR)
-    refused = refusal(call, group.group_id, empty_allowed=True)
+    refused = group_refusal(call.zone.rules, group.group_id, empty_allowed=True)
     if refused is not None:
         error, found = int(refused), None
         for asked in split.asked if split is not None else ():
@@ -154,7 +154,7 @@ def _aliases_of(call: Call, topic: Message) -> Sequence[Alias]:
 
 def delete(call: Call) -> Outcome:
     split = Split(call, DELETE, call.request.topics)
-    refused = refusal(call, call.request.group_id)
+    refused = group_refusal(call.zone.rules, call.request.group_id)
     if refused is not None:
         call.refuse(refused)
         return Answer(call.response.new(error_code=refused))

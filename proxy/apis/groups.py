@@ -4,8 +4,12 @@ Versions: JoinGroup 0-9, Heartbeat 0-4, LeaveGroup 0-5, SyncGroup 0-5 (5 protoco
 "consumer", subscriptions and assignments are rewritten (`member_blobs`); those of other types (Kafka Connect, schema
 registries) mean nothing to a coordinator and pass as they are. Before version 5 SyncGroup doesn't tell the type: what
 reads as an assignment is taken for one. Member ids pass; they begin with `<zone>:<client id>`.
+
+A member that subscribes to an alias of a shared topic can't join members of the consumer protocol (KIP-848) that have
+the same topic; the other way round `consumer_groups` refuses it.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from protocol.consumer_protocol import PROTOCOL_TYPE, Assignment, attach, attached
@@ -13,22 +17,22 @@ from protocol.consumer_protocol import Subscription as SubscriptionBlob
 from protocol.error_codes import ErrorCode
 from protocol.errors import ProtocolError
 from protocol.schema import Message
+from proxy.apis.consumer_groups import DESCRIBE_KEY, describe_request, readers_of
+from proxy.apis.ids import group_refusal
 from proxy.apis.member_blobs import NO_BLOB, alone, readable, shared_aliases, to_broker, to_client
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 from proxy.subscriptions import Subscription
 
 JOIN_GROUP: Final = 11
-MAX_ID_BYTES: Final = 0x7FFF
-"""Of any string but a record's, in every version."""
 
 
 def heartbeat(call: Call) -> Outcome:
-    error = refusal(call, call.request.group_id)
+    error = group_refusal(call.zone.rules, call.request.group_id)
     return _refused(call, error) if error else _forward(call)
 
 
 def leave(call: Call) -> Outcome:
-    error = refusal(call, call.request.group_id)
+    error = group_refusal(call.zone.rules, call.request.group_id)
     if error:
         return _refused(call, error)
     several = "members" in call.request.struct.names
@@ -39,7 +43,7 @@ def leave(call: Call) -> Outcome:
 
 
 def join(call: Call) -> Outcome:
-    error = refusal(call, call.request.group_id)
+    error = group_refusal(call.zone.rules, call.request.group_id)
     if error:
         return _refused(call, error)
     if call.request.protocol_type != PROTOCOL_TYPE:
@@ -52,15 +56,31 @@ def join(call: Call) -> Outcome:
     except ProtocolError:
         return _refused(call, ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
 
-    def finish(responses: list[Message]) -> Outcome:
-        (response,) = responses
-        if subscribed and not response.error_code:
-            call.zone.subscriptions.remember(group_id, response.member_id, Subscription(subscribed))
-        for member in response.members:
-            member.metadata = readable(call.zone.rules, SubscriptionBlob, member.metadata)
-        return Answer(response)
+    request = _broker_request(call)
+    if not subscribed or not call.brokers.offers(DESCRIBE_KEY):
+        return Forward((request,), lambda responses: _joined(call, group_id, subscribed, responses[0]))
 
-    return Forward((_broker_request(call),), finish)
+    def check(responses: list[Message]) -> Outcome:
+        """Such a coordinator gives each partition to one member, so that one of two aliases is not read everywhere."""
+        if readers_of(responses[0], _shared_topics(call, subscribed)):
+            return _refused(call, ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
+        joining = (request,)
+        return Forward(joining, lambda joined: _joined(call, group_id, subscribed, joined[0]), exclusive=True)
+
+    return Forward((describe_request(call, group_id),), check, exclusive=True)
+
+
+def _shared_topics(call: Call, names: Iterable[str]) -> frozenset[str]:
+    topics = {alias.topic for alias in map(call.zone.rules.alias, names) if alias is not None}
+    return frozenset(filter(call.zone.rules.is_shared, topics))
+
+
+def _joined(call: Call, group_id: str, subscribed: tuple[str, ...], response: Message) -> Answer:
+    if subscribed and not response.error_code:
+        call.zone.subscriptions.remember(group_id, response.member_id, Subscription(subscribed))
+    for member in response.members:
+        member.metadata = readable(call.zone.rules, SubscriptionBlob, member.metadata)
+    return Answer(response)
 
 
 def _shared_subscription(call: Call, metadata: bytes) -> tuple[str, ...]:
@@ -83,7 +103,7 @@ def sync(call: Call) -> Outcome:
         call.request.protocol_name,
     ):
         return _refused(call, ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
-    error = refusal(call, call.request.group_id)
+    error = group_refusal(call.zone.rules, call.request.group_id)
     if error:
         return _refused(call, error)
     protocol_type = getattr(call.request, "protocol_type", None)
@@ -131,17 +151,6 @@ def _assignment_to_broker(call: Call, assignment: bytes, protocol_type: str | No
             raise
         # another protocol's; what looks like an attachment must come back all the same
         return assignment if attached(assignment) is None else attach(assignment, assignment)
-
-
-def refusal(call: Call, group_id: str, *, empty_allowed: bool = False) -> ErrorCode | None:
-    """Why a group id is refused; None when it isn't."""
-    if not call.zone.rules.aliases:
-        return ErrorCode.GROUP_AUTHORIZATION_FAILED
-    if not group_id and not empty_allowed:
-        return ErrorCode.INVALID_GROUP_ID
-    if len(call.zone.rules.qualify(group_id).encode()) > MAX_ID_BYTES:
-        return ErrorCode.INVALID_GROUP_ID
-    return None
 
 
 def _forward(call: Call) -> Outcome:

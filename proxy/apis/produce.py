@@ -14,10 +14,10 @@ from protocol.error_codes import ErrorCode, own_text
 from protocol.framing import Sink
 from protocol.schema import Message
 from protocol.spans import TopicSpan, splice
+from proxy.apis.ids import transaction_refusal
 from proxy.apis.plan import Connection, RequestPlan
 from proxy.apis.spliced import SplicedExchange, spelling
 from proxy.apis.topics import Shape, Split, rewrite_leaders
-from proxy.apis.transactional_ids import refusal_of
 from proxy.close import CloseReason
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome, Pieces, Send
 from proxy.zones import BY_ID, PLAIN, Route, ZoneState, spell
@@ -40,7 +40,7 @@ def handle(call: Call) -> Outcome:
     """The typed path: anything that the byte path leaves alone."""
     request = call.request
     if request.transactional_id is not None:
-        error = refusal_of(call.zone.rules, request.transactional_id)
+        error = transaction_refusal(call.zone.rules, request.transactional_id)
         if error is not None:
             return _refuse_transaction(call, error)
         request.transactional_id = call.zone.rules.qualify(request.transactional_id)

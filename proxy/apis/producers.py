@@ -7,7 +7,7 @@ put into the zone's namespace.
 from typing import Final
 
 from protocol.error_codes import ErrorCode
-from proxy.apis.transactional_ids import refusal_of
+from proxy.apis.ids import transaction_refusal
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 
 KEY: Final = 22
@@ -27,4 +27,4 @@ def handle(call: Call) -> Outcome:
 def _refusal(call: Call) -> ErrorCode | None:
     if call.request.transactional_id is None:
         return None if call.zone.rules.writable else ErrorCode.CLUSTER_AUTHORIZATION_FAILED
-    return refusal_of(call.zone.rules, call.request.transactional_id)
+    return transaction_refusal(call.zone.rules, call.request.transactional_id)

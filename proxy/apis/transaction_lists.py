@@ -12,7 +12,7 @@ import re2
 
 from protocol.error_codes import ErrorCode
 from protocol.schema import Message
-from proxy.apis.transactional_ids import refusal_of
+from proxy.apis.ids import transaction_refusal
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 
 DESCRIBE: Final = 65
@@ -22,7 +22,7 @@ LIST: Final = 66
 def describe(call: Call) -> Outcome:
     """DescribeTransactions."""
     asked = call.request.transactional_ids
-    refused = {name: refusal_of(call.zone.rules, name) for name in asked}
+    refused = {name: transaction_refusal(call.zone.rules, name) for name in asked}
     for error in refused.values():
         if error is not None:
             call.refuse(error)

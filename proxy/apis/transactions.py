@@ -13,7 +13,7 @@ from policies.zone import Alias
 from protocol.error_codes import ErrorCode
 from protocol.schema import Message, request_struct
 from proxy.apis import metadata
-from proxy.apis.transactional_ids import is_too_long, refusal_of
+from proxy.apis.ids import is_too_long, transaction_refusal
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 
 ADD_PARTITIONS: Final = 24
@@ -24,7 +24,7 @@ ErrorOf = Callable[[Alias | None, int], int]
 
 def end(call: Call) -> Outcome:
     """EndTxn."""
-    error = refusal_of(call.zone.rules, call.request.transactional_id)
+    error = transaction_refusal(call.zone.rules, call.request.transactional_id)
     if error is not None:
         return _refuse(call, error)
     call.zone.pending_commits.forget(call.request.transactional_id)
@@ -33,7 +33,7 @@ def end(call: Call) -> Outcome:
 
 def add_offsets(call: Call) -> Outcome:
     """AddOffsetsToTxn. An empty group id is none of its matters: TxnOffsetCommit refuses it, on a broker too."""
-    error = refusal_of(call.zone.rules, call.request.transactional_id)
+    error = transaction_refusal(call.zone.rules, call.request.transactional_id)
     if error is None and is_too_long(call.zone.rules, call.request.group_id):
         error = ErrorCode.INVALID_GROUP_ID
     if error is not None:
@@ -68,7 +68,7 @@ def add_partitions(call: Call) -> Outcome:
     """All or nothing: with one partition that is refused, none is added, and the broker isn't told of any."""
     request = call.request
     asked = [_Asked(topic, _writable_alias(call, topic.name)) for topic in request.v3_and_below_topics]
-    error = refusal_of(call.zone.rules, request.v3_and_below_transactional_id)
+    error = transaction_refusal(call.zone.rules, request.v3_and_below_transactional_id)
     # as on a broker, permissions come before the id's own faults
     if error != ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED and any(each.alias is None for each in asked):
         return _add_none(call, asked)

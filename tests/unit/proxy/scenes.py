@@ -26,7 +26,7 @@ from tests.unit.proxy.playbook import UNMAPPED_BROKER, BrokerGot, Dialogue, Play
 from tests.unit.proxy.synthesis import DEFAULT, Canaries, Cast, Synthesis, leaves, topic_id
 
 PRODUCE, FETCH, METADATA, FIND_COORDINATOR = 0, 1, 3, 10
-INIT_PRODUCER_ID, LIST_TRANSACTIONS, DESCRIBE_TOPIC_PARTITIONS = 22, 66, 75
+JOIN_GROUP, INIT_PRODUCER_ID, LIST_TRANSACTIONS, DESCRIBE_TOPIC_PARTITIONS = 11, 22, 66, 75
 CONSUMER_GROUP_HEARTBEAT, CONSUMER_GROUP_DESCRIBE = 68, 69
 BROKER_RESOURCE: Final = 4
 MAX_ROUNDS: Final = 10
@@ -73,6 +73,7 @@ _SCENES: Final[Mapping[int, Sequence[Overrides]]] = {
 _ANSWERS: Final[Mapping[tuple[int, int], Overrides]] = {
     # whether other members mean other aliases of a topic; there are none
     (CONSUMER_GROUP_HEARTBEAT, CONSUMER_GROUP_DESCRIBE): {"groups.members": ()},
+    (JOIN_GROUP, CONSUMER_GROUP_DESCRIBE): {"groups.members": ()},
 }
 """(what a client asked, what the broker is asked on the way) -> the answer's own values."""
 

@@ -16,9 +16,9 @@ from tests.unit.protocol.consumer_blobs import (
     read_subscription,
     subscription,
 )
-from tests.unit.proxy.playbook import ZONE, BrokerGot, Dialogue, Playbook, versions_of
+from tests.unit.proxy.playbook import BROKER_VERSIONS, ZONE, BrokerGot, Dialogue, Playbook, versions_of
 
-JOIN, SYNC = 11, 14
+JOIN, SYNC, DESCRIBE = 11, 14, 69
 RULES = ZoneRules(ZONE)
 MARKED = "partner:?"
 TAIL = attach(b"", b"")[5:]
@@ -120,6 +120,16 @@ def joins(dialogue: Dialogue, version: int, *metadata: bytes, protocol_type: str
     dialogue.client_sends(JOIN, version, message)
 
 
+def broker_gets_join(dialogue: Dialogue, *members: Message) -> BrokerGot:
+    """The JoinGroup of a member with an alias of a shared topic, whose group's newer members are looked at first."""
+    got = dialogue.broker_gets()
+    assert (got.key, got.message.group_ids) == (DESCRIBE, ("partner:g",))
+    group = response_struct(DESCRIBE, got.version).nested("groups")
+    error = 0 if members else 69
+    dialogue.broker_answers(got, groups=(group.new(group_id="partner:g", error_code=error, members=members),))
+    return dialogue.broker_gets()
+
+
 def joined(dialogue: Dialogue, got: BrokerGot, member_id: str, *metadata: bytes, error_code: int = 0) -> Message:
     struct = response_struct(JOIN, got.version)
     entry = struct.nested("members")
@@ -157,12 +167,43 @@ def test_joining(version: int) -> None:
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
         joins(dialogue, version, ours, theirs)
-        got = dialogue.broker_gets()
+        got = broker_gets_join(dialogue)
         sent = [each.metadata for each in got.message.protocols]
         assert sent == [to_broker(RULES, Subscription, ours), to_broker(RULES, Subscription, theirs)]
         assert read_subscription(sent[0])[:2] == (["kafka-orders", "kafka-stock"], [("kafka-orders", [0])])
         answer = joined(dialogue, got, "m-0", *sent)
         assert [each.metadata for each in answer.members] == [ours, theirs]
+
+
+@pytest.mark.parametrize("version", versions_of(JOIN))
+@pytest.mark.parametrize(
+    ("topics", "member_type", "error"),
+    [(("kafka-orders",), 1, 23), (("kafka-stock",), 1, 0), (("kafka-orders",), 0, 0)],
+)
+def test_members_of_both_protocols_don_t_share_a_topic_of_two_aliases(
+    version: int, topics: tuple[str, ...], member_type: int, error: int
+) -> None:
+    """The coordinator would give each partition to one of them, and the other one's alias would miss its records."""
+    with Playbook() as playbook:
+        dialogue = playbook.signed_in()
+        joins(dialogue, version, subscription(0, ["twin", "stock"]))
+        struct = response_struct(DESCRIBE, 1).nested("groups").nested("members")
+        other = struct.new(member_id="m-2", subscribed_topic_names=topics, member_type=member_type)
+        if error:
+            with pytest.raises(AssertionError, match="the broker got nothing"):
+                broker_gets_join(dialogue, other)
+            answer = dialogue.client_receives()
+        else:
+            answer = joined(dialogue, broker_gets_join(dialogue, other), "m-1")
+        assert answer.error_code == error
+
+
+def test_a_broker_without_the_newer_protocol_is_not_asked_about_it() -> None:
+    versions = {key: known for key, known in BROKER_VERSIONS.items() if key not in (68, 69)}
+    with Playbook(broker_versions=versions) as playbook:
+        dialogue = playbook.signed_in()
+        joins(dialogue, 5, subscription(0, ["twin"]))
+        assert dialogue.broker_gets().key == JOIN
 
 
 @pytest.mark.parametrize("version", versions_of(JOIN))
@@ -295,7 +336,8 @@ def test_an_assignment_made_by_the_coordinator(version: int) -> None:
         dialogue = playbook.signed_in()
         for n, (topics, expected) in enumerate(subscribed.items()):
             joins(dialogue, 5, subscription(0, topics))
-            joined(dialogue, dialogue.broker_gets(), f"member-{n}")
+            got = dialogue.broker_gets() if topics == ("stock",) else broker_gets_join(dialogue)
+            joined(dialogue, got, f"member-{n}")
             syncs(dialogue, version, member_id=f"member-{n}", protocol_type="consumer")
             assert read_assignment(synced(dialogue, dialogue.broker_gets(), made))[0] == expected
 
@@ -306,10 +348,10 @@ def test_what_a_member_has_subscribed_to_is_forgotten_when_it_leaves(version: in
         dialogue = playbook.signed_in()
         known = playbook.zone().subscriptions
         joins(dialogue, 5, subscription(0, ["twin"]))
-        joined(dialogue, dialogue.broker_gets(), "m-1", error_code=79)
+        joined(dialogue, broker_gets_join(dialogue), "m-1", error_code=79)
         assert known.find("g", "m-1") is None
         joins(dialogue, 5, subscription(0, ["twin", "stock", "elsewhere"]))
-        joined(dialogue, dialogue.broker_gets(), "m-1")
+        joined(dialogue, broker_gets_join(dialogue), "m-1")
         found = known.find("g", "m-1")
         assert found is not None
         assert found.names == ("stock", "twin")
