@@ -140,6 +140,8 @@ def test_librdkafka_on_configurations(world: World, unchanged: Topic) -> None:
 
 
 def test_librdkafka_on_security(world: World, unchanged: Topic) -> None:
+    """Without DescribeUserScramCredentials: whoever answers that with an error, a broker too, ends librdkafka's process
+    (2.16.0 frees the text of this error, which is on its stack)."""
     admin = lib.AdminClient(Librdkafka(world.supplier).config)
     bindings = [
         lib.AclBinding(
@@ -172,4 +174,3 @@ def test_librdkafka_on_security(world: World, unchanged: Topic) -> None:
     ]
     expected = {"one": CLUSTER_ERROR, "two": CLUSTER_ERROR}
     assert refusals(admin.alter_user_scram_credentials(changes)) == expected
-    assert refusal(admin.describe_user_scram_credentials()) == CLUSTER_ERROR
