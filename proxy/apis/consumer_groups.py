@@ -11,7 +11,7 @@ Two members of a group that mean different aliases of one backing topic would sh
 alias would deliver everything: the second one is refused.
 """
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from policies.subscriptions import InvalidPatternError, Meaning, Words, meaning, recall, words
@@ -239,16 +239,6 @@ def describe_request(call: Call, group_id: str) -> BrokerRequest:
     return BrokerRequest(DESCRIBE_KEY, version, message)
 
 
-def readers_of(described: Message, topics: Set[str]) -> bool:
-    """True when members of the consumer protocol have subscribed to one of these backing topics."""
-    return any(
-        not topics.isdisjoint(member.subscribed_topic_names)
-        for group in described.groups
-        for member in group.members
-        if getattr(member, "member_type", CONSUMER_MEMBER) != CLASSIC_MEMBER
-    )
-
-
 def _check_others(
     call: Call, member_id: str, said: Words, meant: Meaning, response: Message, described: Message
 ) -> Outcome:
@@ -258,7 +248,9 @@ def _check_others(
     if group.error_code:
         return _ask_client_again(call, said)
     others = [member for member in group.members if member.member_id != member_id]
-    topic = next((topic for topic in meant.shared if not _agree(call, meant, topic, others)), None)
+    topic = next(
+        (topic for topic in meant.shared if not agree(call, call.request.group_id, meant.aliases, topic, others)), None
+    )
     if topic is None:
         return _accept(call, member_id, said, meant, response)
     leave = call.request.struct.new(
@@ -280,21 +272,28 @@ def _expel(call: Call, text: str) -> Answer:
     return _refuse(call, ErrorCode.INVALID_REQUEST, text)
 
 
-def _agree(call: Call, meant: Meaning, topic: str, others: Sequence[Message]) -> bool:
-    """Every member that has this topic means the same aliases of it.
-
-    One that nobody knows was told before the topic was shared; it is about to say everything again, and then sees this
-    member. A classic member's aliases can't be known.
-    """
-    rules = call.zone.rules
-    mine = meant.aliases_of(rules, topic)
+def agree(call: Call, group_id: str, mine: Collection[str], topic: str, others: Iterable[Message]) -> bool:
+    """Whether all members that have this topic mean the same aliases of it; `mine` are this member's names."""
+    names = [alias.name for alias in call.zone.rules.aliases_of(topic)]
+    own = {name for name in names if name in mine}
     for other in others:
-        if topic in other.subscribed_topic_names:
-            theirs = what_member_means(call, call.request.group_id, other)[1]
-            classic = getattr(other, "member_type", CONSUMER_MEMBER) == CLASSIC_MEMBER
-            if classic or (theirs is not None and theirs.aliases_of(rules, topic) != mine):
-                return False
+        theirs = _names_of(call, group_id, other) if topic in other.subscribed_topic_names else None
+        if theirs is not None and {name for name in names if name in theirs} != own:
+            return False
     return True
+
+
+def _names_of(call: Call, group_id: str, member: Message) -> Collection[str] | None:
+    """The aliases that a member means; None for one that is about to tell.
+
+    Where nobody knows a member of this protocol, it was told before the topic was shared: it is made to say everything
+    again, and then sees all others. What a classic member means only the gateway knows at which it has joined.
+    """
+    if getattr(member, "member_type", CONSUMER_MEMBER) == CLASSIC_MEMBER:
+        known = call.zone.subscriptions.find(group_id, member.member_id)
+        return known.names if known is not None else ()
+    meant = what_member_means(call, group_id, member)[1]
+    return meant.aliases if meant is not None else None
 
 
 def what_member_means(call: Call, group_id: str, member: Message) -> tuple[Words | None, Meaning | None]:

@@ -5,8 +5,8 @@ Versions: JoinGroup 0-9, Heartbeat 0-4, LeaveGroup 0-5, SyncGroup 0-5 (5 protoco
 registries) mean nothing to a coordinator and pass as they are. Before version 5 SyncGroup doesn't tell the type: what
 reads as an assignment is taken for one. Member ids pass; they begin with `<zone>:<client id>`.
 
-A member that subscribes to an alias of a shared topic can't join members of the consumer protocol (KIP-848) that have
-the same topic; the other way round `consumer_groups` refuses it.
+In a group of the consumer protocol (KIP-848), classic members too have to mean the same aliases of a shared topic as
+all others (`consumer_groups`).
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from protocol.consumer_protocol import Subscription as SubscriptionBlob
 from protocol.error_codes import ErrorCode
 from protocol.errors import ProtocolError
 from protocol.schema import Message
-from proxy.apis.consumer_groups import DESCRIBE_KEY, describe_request, readers_of
+from proxy.apis.consumer_groups import DESCRIBE_KEY, agree, describe_request
 from proxy.apis.ids import group_refusal
 from proxy.apis.member_blobs import NO_BLOB, alone, readable, shared_aliases, to_broker, to_client
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
@@ -61,8 +61,9 @@ def join(call: Call) -> Outcome:
         return Forward((request,), lambda responses: _joined(call, group_id, subscribed, responses[0]))
 
     def check(responses: list[Message]) -> Outcome:
-        """Such a coordinator gives each partition to one member, so that one of two aliases is not read everywhere."""
-        if readers_of(responses[0], _shared_topics(call, subscribed)):
+        """In a group of the consumer protocol the coordinator gives each backing partition to one member."""
+        others = [m for group in responses[0].groups for m in group.members if m.member_id != call.request.member_id]
+        if not all(agree(call, group_id, subscribed, topic, others) for topic in _shared_topics(call, subscribed)):
             return _refused(call, ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
         joining = (request,)
         return Forward(joining, lambda joined: _joined(call, group_id, subscribed, joined[0]), exclusive=True)

@@ -288,7 +288,12 @@ def test_groups_in_librdkafka_s_administration(world: World, topic: Topic) -> No
         assert (described.group_id, described.state) == (group, ConsumerGroupState.STABLE)
         (told,) = described.members
         assert {(each.topic, each.partition) for each in told.assignment.topic_partitions} == partitions(topic)
-        assert {operation.name for operation in described.authorized_operations} == {"READ", "DELETE", "DESCRIBE"}
+        assert {operation.name for operation in described.authorized_operations} == {
+            "READ",
+            "DELETE",
+            "DESCRIBE",
+            "DESCRIBE_CONFIGS",
+        }
     found = admin.list_consumer_groups().result()
     assert group in {each.group_id for each in found.valid}
     assert not found.errors

@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.subscriptions import meaning, words
 from policies.zone import ZoneRules
 from protocol.consumer_protocol import Assignment, Subscription, attach, attached
 from protocol.errors import ProtocolError
 from protocol.schema import Message, request_struct, response_struct
 from proxy.apis.member_blobs import Kind, readable, to_broker, to_client
+from proxy.subscriptions import Subscription as Known
 from tests.unit.protocol.consumer_blobs import (
     VERSIONS,
     assignment,
@@ -176,19 +178,36 @@ def test_joining(version: int) -> None:
 
 
 @pytest.mark.parametrize("version", versions_of(JOIN))
+CLASSIC, CONSUMER = 0, 1
+
+
+@pytest.mark.parametrize("version", versions_of(JOIN))
 @pytest.mark.parametrize(
-    ("topics", "member_type", "error"),
-    [(("kafka-orders",), 1, 23), (("kafka-stock",), 1, 0), (("kafka-orders",), 0, 0)],
+    ("member_id", "member_type", "topic", "names", "error"),
+    [
+        ("other", CONSUMER, "kafka-orders", ("orders",), 23),
+        ("other", CONSUMER, "kafka-orders", ("orders", "twin"), 23),
+        ("other", CONSUMER, "kafka-orders", ("twin",), 0),
+        ("other", CONSUMER, "kafka-orders", None, 0),
+        ("other", CONSUMER, "kafka-stock", ("stock",), 0),
+        ("known", CLASSIC, "kafka-orders", (), 0),
+        ("other", CLASSIC, "kafka-orders", (), 23),
+        ("m-1", CLASSIC, "kafka-orders", (), 0),
+    ],
 )
-def test_members_of_both_protocols_don_t_share_a_topic_of_two_aliases(
-    version: int, topics: tuple[str, ...], member_type: int, error: int
+def test_in_a_group_of_the_newer_protocol_all_mean_the_same_aliases_of_a_topic(
+    version: int, member_id: str, member_type: int, topic: str, names: tuple[str, ...] | None, error: int
 ) -> None:
-    """The coordinator would give each partition to one of them, and the other one's alias would miss its records."""
+    """Its coordinator gives each partition to one member; another one's alias would miss the records."""
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
+        playbook.zone().subscriptions.remember("g", "known", Known(("stock", "twin")))
         joins(dialogue, version, subscription(0, ["twin", "stock"]))
         struct = response_struct(DESCRIBE, 1).nested("groups").nested("members")
-        other = struct.new(member_id="m-2", subscribed_topic_names=topics, member_type=member_type)
+        memo = meaning(RULES, words(names, "")).memo if names else ""
+        other = struct.new(
+            member_id=member_id, subscribed_topic_names=(topic,), subscribed_topic_regex=memo, member_type=member_type
+        )
         if error:
             with pytest.raises(AssertionError, match="the broker got nothing"):
                 broker_gets_join(dialogue, other)
