@@ -177,7 +177,6 @@ def test_joining(version: int) -> None:
         assert [each.metadata for each in answer.members] == [ours, theirs]
 
 
-@pytest.mark.parametrize("version", versions_of(JOIN))
 CLASSIC, CONSUMER = 0, 1
 
 
