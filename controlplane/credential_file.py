@@ -18,13 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path as FilePath
 from typing import Annotated
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from controlplane.model_errors import violations
 from controlplane.partner_zone import RequiredText, ZoneName
 from controlplane.problems import ConfigurationError, Path, Problem
-from controlplane.yaml_source import Document, read_text, single_document
+from controlplane.yaml_source import Document, dump, read_text, single_document
 from policies.credentials import Credential, hash_password, is_password_hash, new_password
 
 _HEADER = """\
@@ -119,7 +118,7 @@ def _append(text: str, credential: Credential, source: str) -> str:
         "hash": credential.password_hash,
     }
     text += "" if not text or text.endswith("\n") else "\n"
-    after = text + yaml.safe_dump([entry], sort_keys=False, default_flow_style=False, width=1000)
+    after = text + dump([entry])
     try:
         kept = parse_credentials(after, source) == [*before, credential]
     except ConfigurationError:

@@ -29,6 +29,10 @@ class ConfigurationError(Exception):
         self.problems: Sequence[Problem] = sorted(problems, key=lambda problem: (problem.source, problem.line or 0))
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[type["ConfigurationError"], tuple[Sequence[Problem]]]:
+        # made from its problems again, when it comes from another process
+        return type(self), (self.problems,)
+
 
 def field_name(path: Path) -> str:
     """`('spec', 'topics', 0, 'name')` as a person writes it: `spec.topics[0].name`."""

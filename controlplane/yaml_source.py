@@ -23,13 +23,18 @@ class _Loader(yaml.CSafeLoader):
     yaml_implicit_resolvers = {}  # noqa: RUF012 - replaced, so that the inherited table is not edited
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what the reader above takes for something else than text: `1e5` is a number to it, and none in YAML 1.1."""
+
+
 for _tag, _pattern, _first in (
     (_NULL, r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     (_BOOL, r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     (_INT, r"[-+]?(?:0|[1-9][0-9]{0,30})", list("-+0123456789")),
     (_FLOAT, r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+", list("-+.0123456789")),
 ):
-    _Loader.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), _first)
+    for _side in (_Loader, _Dumper):
+        _side.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
 @dataclass(slots=True)
@@ -49,6 +54,11 @@ class Document:
 
     def problem(self, path: Path, message: str) -> Problem:
         return Problem(self.source, self.line(path), field_name(path), message)
+
+
+def dump(data: object) -> str:
+    """Data as a YAML text that reads back as it is."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1000)
 
 
 def read_documents(file: pathlib.Path, source: str | None = None) -> list[Document]:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import stat
 from collections.abc import Sequence
 from itertools import chain
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from controlplane.credential_file import generate_credential, load_credentials
-from controlplane.problems import ConfigurationError
+from controlplane.problems import ConfigurationError, Problem
 from policies.credentials import Credential, hash_password, verify_password
 from tests.unit.controlplane.conftest import WriteFile
 
@@ -137,6 +138,22 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         generate_credential(file, "z")
 
     assert str(caught.value) == f"{file}: cannot be written: No such file or directory"
+
+
+@pytest.mark.parametrize("text", ["12345678e1234567", "1e2", "1234567890123456", "null", "true", "0x10", "1_0", "1.5"])
+def test_an_id_or_zone_that_looks_like_something_else_is_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr("secrets.token_hex", lambda _bytes: text)
+    credential, _ = generate_credential(tmp_path / "c.yaml", text)
+    assert (credential.id, credential.zone) == (text, text)
+    assert load_credentials(tmp_path / "c.yaml") == [credential]
+
+
+def test_an_error_passes_between_processes() -> None:
+    error = ConfigurationError([Problem("c.yaml", 3, "[0].zone", "is missing"), Problem("a.yaml", None, "", "is odd")])
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert (str(copy), copy.problems) == (str(error), error.problems)
 
 
 def _generate_many(file: Path, zone: str, count: int) -> list[str]:
