@@ -24,7 +24,7 @@ class _Loader(yaml.CSafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what the reader above takes for something else than text: `1e5` is a number to it, and none in YAML 1.1."""
+    """Quotes what the reader above takes for something else than text, such as `1e5`, no number in YAML 1.1."""
 
 
 for _tag, _pattern, _first in (
