@@ -11,7 +11,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from controlplane.settings import HostPort
+from controlplane.settings_fields import HostPort
 
 STOP_TIMEOUT_SECONDS = 2
 """A scrape takes milliseconds; whoever still reads after this long does not hold up the process's end."""

@@ -14,7 +14,8 @@ import uvloop
 
 from controlplane.http import AdminServer, Observed, create_app
 from controlplane.logs import configure_logging
-from controlplane.settings import HostPort, Settings, load_settings
+from controlplane.settings import Settings, load_settings
+from controlplane.settings_fields import HostPort
 from controlplane.watch import DesiredState
 from policies.credentials import Credential
 from policies.zone import Zone

@@ -28,6 +28,12 @@ class Credential:
     zone: str
     created: str
     password_hash: str = field(repr=False)
+    expires: float | None = None
+    """In seconds of Unix time; None is never."""
+
+    def valid_at(self, now: float) -> bool:
+        """Whether it has not expired by then."""
+        return self.expires is None or now < self.expires
 
 
 def new_password() -> str:

@@ -7,6 +7,7 @@ responses. A zone's rules are replaced as a whole, never edited.
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 GROUP_DELIMITER = ":"
 """Between a zone's name and a group or client id upstream. No zone name can hold it, so prefixes never nest."""
@@ -35,6 +36,10 @@ class Alias:
         return self.permission is Permission.WRITE
 
 
+AuthenticationMode = Literal["PLAIN", "OAUTHBEARER", "MTLS"]
+"""How a zone's service account proves who it is: a password of ours, a token of its issuer, a certificate."""
+
+
 @dataclass(frozen=True, slots=True)
 class Zone:
     """The desired state of one zone, as far as the data plane needs it."""
@@ -43,6 +48,7 @@ class Zone:
     cluster: str
     service_account: str
     aliases: tuple[Alias, ...]
+    authentication: AuthenticationMode = "PLAIN"
 
 
 class ZoneRules:

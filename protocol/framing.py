@@ -10,12 +10,6 @@ from typing import Final
 
 from protocol.errors import ProtocolError
 
-MAX_FRAME_BYTES: Final = 104_857_600
-"""Kafka's own default of `socket.request.max.bytes`."""
-
-MAX_FRAME_BYTES_BEFORE_AUTHENTICATION: Final = 524_288
-"""Kafka's own default of `sasl.server.max.receive.size`."""
-
 STREAM_MIN_BYTES: Final = 32_768
 """A frame above this that is not here yet may be streamed; smaller ones are complete after a read or two anyway."""
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from protocol.errors import ClientProtocolError
 
-MECHANISM = "PLAIN"
+PLAIN = "PLAIN"
 
 
 @dataclass(frozen=True, slots=True)

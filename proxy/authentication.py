@@ -4,12 +4,10 @@ No sockets here: frames in, replies out. Kafka's SaslServerAuthenticator is the 
 there is, a failure says no more than that, and the answer to a failure is delayed by the session.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from policies.credentials import Credential
-from protocol import api_versions, sasl
+from protocol import api_versions
 from protocol.codec import decode, encode
 from protocol.error_codes import ErrorCode
 from protocol.errors import ClientProtocolError, DecodeError
@@ -23,34 +21,32 @@ from protocol.session_state import (
     SessionState,
 )
 from proxy.apis.table import OFFERED
-from proxy.zones import ZoneRegistry, ZoneState
+from proxy.mechanisms.mechanism import Accepted, Challenge, Conversation, Mechanism, Principal, Refused, Step
 
-FAILURE_TEXT: Final = "Authentication failed: Invalid username or password"
-"""Kafka's own words, the same whether the user exists or not."""
+ALREADY_AUTHENTICATED: Final = "SaslAuthenticate request received after successful authentication"
 
 
 class NotAuthenticatedError(ClientProtocolError):
     """A request that the connection's state doesn't allow."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who has signed in."""
-
-    zone: ZoneState
-    credential: Credential
-    username: str
-
-
 class Authentication:
     """The conversation of one connection. `state` is the connection's until it is READY."""
 
-    def __init__(self, zones: ZoneRegistry, broker_versions: Callable[[], api_versions.BrokerVersions]) -> None:
+    def __init__(
+        self,
+        mechanisms: Mapping[str, Mechanism],
+        broker_versions: Callable[[], api_versions.BrokerVersions],
+        clock: Callable[[], float],
+    ) -> None:
+        """`mechanisms` are what the listener offers, by name; `clock` tells Unix time."""
         self.state = SessionState.CONNECTED
-        self.identity: Identity | None = None
+        self.principal: Principal | None = None
         self.failure = ""
-        self._zones = zones
+        self._mechanisms = mechanisms
+        self._conversation: Conversation | None = None
         self._broker_versions = broker_versions
+        self._clock = clock
 
     def on_frame(self, data: bytes, start: int, end: int) -> bytes:
         """The reply to one frame. Raises ClientProtocolError, NotAuthenticatedError for a request out of turn."""
@@ -89,42 +85,45 @@ class Authentication:
 
     def _handshake(self, version: int, request: Message) -> Message:
         struct = response_struct(SASL_HANDSHAKE, version)
+        offered = tuple(self._mechanisms)
         if self.state is not SessionState.CONNECTED:
-            return struct.new(error_code=ErrorCode.ILLEGAL_SASL_STATE, mechanisms=(sasl.MECHANISM,))
-        if request.mechanism != sasl.MECHANISM:
+            return struct.new(error_code=ErrorCode.ILLEGAL_SASL_STATE, mechanisms=offered)
+        mechanism = self._mechanisms.get(request.mechanism)
+        if mechanism is None:
             self._fail("unsupported_mechanism")
-            return struct.new(error_code=ErrorCode.UNSUPPORTED_SASL_MECHANISM, mechanisms=(sasl.MECHANISM,))
+            return struct.new(error_code=ErrorCode.UNSUPPORTED_SASL_MECHANISM, mechanisms=offered)
+        self._conversation = mechanism.begin()
         self.state = SessionState.AUTHENTICATING if version else SessionState.RAW_TOKEN
-        return struct.new(mechanisms=(sasl.MECHANISM,))
+        return struct.new(mechanisms=offered)
 
     def _authenticate(self, version: int, request: Message) -> Message:
         struct = response_struct(SASL_AUTHENTICATE, version)
         if self.state is not SessionState.AUTHENTICATING:
-            text = "SaslAuthenticate request received after successful authentication"
-            return struct.fit(error_code=ErrorCode.ILLEGAL_SASL_STATE, error_message=text)
-        if not self._check(request.auth_bytes):
-            return struct.fit(error_code=ErrorCode.SASL_AUTHENTICATION_FAILED, error_message=FAILURE_TEXT)
-        return struct.new()
+            return struct.fit(error_code=ErrorCode.ILLEGAL_SASL_STATE, error_message=ALREADY_AUTHENTICATED)
+        step = self._step(request.auth_bytes)
+        if isinstance(step, Refused):
+            return struct.fit(error_code=ErrorCode.SASL_AUTHENTICATION_FAILED, error_message=step.text)
+        return struct.new(auth_bytes=step.token)
 
     def _on_raw_token(self, token: bytes) -> bytes:
-        """Handshake version 0: the answer to a good token is an empty one, to a bad one none at all."""
-        return frame(b"") if self._check(token) else b""
+        """Handshake version 0: a refused token gets no answer at all."""
+        step = self._step(token)
+        return b"" if isinstance(step, Refused) else frame(step.token)
 
-    def _check(self, token: bytes) -> bool:
-        try:
-            plain = sasl.parse_plain(token)
-        except ClientProtocolError:
-            return self._fail("malformed_token")
-        found = self._zones.authenticate(plain.username, plain.password)
-        if found is None:
-            return self._fail("invalid_credentials")
-        self.identity = Identity(*found, plain.username)
-        self.state = SessionState.READY
-        return True
+    def _step(self, token: bytes) -> Step:
+        assert self._conversation is not None
+        step = self._conversation.step(token, self._clock())
+        if isinstance(step, Refused):
+            self._fail(step.reason)
+        elif isinstance(step, Accepted):
+            self.principal = step.principal
+            self.state = SessionState.READY
+        else:
+            assert isinstance(step, Challenge)
+        return step
 
-    def _fail(self, reason: str) -> bool:
+    def _fail(self, reason: str) -> None:
         self.state, self.failure = SessionState.FAILED, reason
-        return False
 
 
 def _peek(data: bytes, start: int, end: int) -> tuple[int, int]:

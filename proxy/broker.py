@@ -18,7 +18,7 @@ from protocol.framing import FrameReader, Sink
 from protocol.headers import RESPONSE_PEEK, encode_client_id, request_head, response_body
 from protocol.schema import Message, Struct, request_struct, response_struct
 from proxy.close import CloseReason
-from proxy.config import GatewayConfig
+from proxy.config import ClusterConfig
 from proxy.exchange import Awaited, Pieces
 from proxy.flow import Hold, MemoryBudget, ReadGate
 
@@ -196,7 +196,7 @@ class BrokerConnection(asyncio.Protocol):
 
 
 async def connect(
-    address: tuple[str, int], config: GatewayConfig, on_lost: OnLost, client_gate: ReadGate, budget: MemoryBudget
+    address: tuple[str, int], config: ClusterConfig, on_lost: OnLost, client_gate: ReadGate, budget: MemoryBudget
 ) -> BrokerConnection:
     """An authenticated connection that knows the broker's versions. Raises OSError, TimeoutError, ProtocolError."""
     loop = asyncio.get_running_loop()
@@ -215,12 +215,12 @@ async def connect(
     return connection
 
 
-async def _authenticate(connection: BrokerConnection, config: GatewayConfig) -> None:
-    handshake: Any = await connection.request(17, 1, request_struct(17, 1).new(mechanism=sasl.MECHANISM))
+async def _authenticate(connection: BrokerConnection, config: ClusterConfig) -> None:
+    handshake: Any = await connection.request(17, 1, request_struct(17, 1).new(mechanism=sasl.PLAIN))
     if handshake.error_code:
-        raise BrokerProtocolError(f"the broker offers {', '.join(handshake.mechanisms)}, not {sasl.MECHANISM}")
-    token = sasl.build_plain(config.sasl_username or "", config.sasl_password or "")
+        raise BrokerProtocolError(f"the broker offers {', '.join(handshake.mechanisms)}, not {sasl.PLAIN}")
+    token = sasl.build_plain(config.username or "", config.password or "")
     answer: Any = await connection.request(36, 2, request_struct(36, 2).new(auth_bytes=token))
     if answer.error_code:
         name = ErrorCode.SASL_AUTHENTICATION_FAILED.name
-        raise BrokerProtocolError(f"the broker refused sasl.username {config.sasl_username!r} ({name})")
+        raise BrokerProtocolError(f"the broker refused sasl.username {config.username!r} ({name})")

@@ -14,7 +14,7 @@ from protocol import api_versions
 from protocol.errors import ProtocolError
 from protocol.schema import request_struct
 from proxy.broker import BrokerConnection, connect
-from proxy.config import GatewayConfig
+from proxy.config import ClusterConfig
 from proxy.flow import MemoryBudget, ReadGate
 from proxy.metrics import GatewayMetrics
 
@@ -35,7 +35,7 @@ Address = tuple[str, int]
 class Cluster:
     """Started with `run`; everything else answers from memory."""
 
-    def __init__(self, config: GatewayConfig, budget: MemoryBudget, metrics: GatewayMetrics) -> None:
+    def __init__(self, config: ClusterConfig, budget: MemoryBudget, metrics: GatewayMetrics) -> None:
         self.brokers: Mapping[int, Address] = {}
         self.cluster_id = ""
         self.reachable = False

@@ -2,29 +2,35 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final
 
 from policies.credentials import Credential
 from policies.zone import Zone
 from protocol.errors import ProtocolError
+from proxy.accept import Door
 from proxy.apis.table import all_plans
 from proxy.close import CloseReason
 from proxy.cluster import RETRY_SECONDS, Cluster
 from proxy.config import GatewayConfig
 from proxy.flow import MemoryBudget
+from proxy.mechanisms.mechanism import Mechanism
+from proxy.mechanisms.plain import Plain
 from proxy.metrics import GatewayMetrics
-from proxy.routing import Routing
-from proxy.session import ClientSession, Services
+from proxy.routing import Listener, Routing
+from proxy.session import Services
 from proxy.zones import ZoneRegistry
 
 _log = logging.getLogger("zonegate.gateway")
 
-ASSEMBLY_BYTES: Final = 256 * 1024 * 1024
-"""For all frames together that must be whole before they can be rewritten; whoever finds it spent waits unread."""
+DEADLINE_CHECK_SECONDS: Final = 0.5
+"""Whatever ends a session because of the time ends it within a second."""
 
-DEADLINE_CHECK_SECONDS: Final = 1.0
+
+def build_mechanisms(zones: ZoneRegistry) -> Mapping[str, Mechanism]:
+    """Every mechanism that a listener may offer, by name."""
+    return {mechanism.name: mechanism for mechanism in (Plain(zones),)}
 
 
 class Gateway:
@@ -36,11 +42,11 @@ class Gateway:
         self._tasks: set[asyncio.Task[None]] = set()
         registry = ZoneRegistry(self.metrics)
         registry.apply(zones, credentials)
-        budget = MemoryBudget(ASSEMBLY_BYTES)
-        self._services = Services(
-            config, registry, Cluster(config, budget, self.metrics), self.metrics, budget, self._spawn
-        )
-        self._services.routing = Routing(config, self._accept)
+        budget = MemoryBudget(config.limits.assembly_bytes)
+        cluster = Cluster(config.cluster, budget, self.metrics)
+        mechanisms = build_mechanisms(registry)
+        self._services = Services(config, registry, cluster, self.metrics, budget, self._spawn, mechanisms)
+        self._services.routing = Routing(config.listeners, self._accept)
         self._started = False
         self._stopping = False
 
@@ -94,8 +100,8 @@ class Gateway:
         except OSError as error:
             _log.error("no port for a broker", extra={"event": "broker_unmapped", "problem": str(error)})
 
-    def _accept(self, broker_id: int | None) -> ClientSession:
-        return ClientSession(self._services, broker_id)
+    def _accept(self, listener: Listener, broker_id: int | None) -> Door:
+        return Door(self._services, listener, broker_id)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         """The one place where tasks are made: they are named, kept until done, and their failures are logged."""
@@ -134,6 +140,8 @@ class Gateway:
         self._stopping = True
         services = self._services
         services.routing.stop()
+        for door in list(services.arriving):
+            door.abort()
         for session in list(services.sessions):
             session.drain()
         try:

@@ -27,6 +27,7 @@ from protocol.session_state import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHA
 from proxy.apis.plan import RequestPlan
 from proxy.broker import BrokerConnection
 from proxy.close import CloseReason
+from proxy.config import Limits
 from proxy.exchange import (
     Answer,
     BrokerRequest,
@@ -44,12 +45,6 @@ from proxy.exchange import (
 from proxy.flow import Begin, Hold, ReadGate
 from proxy.metrics import ApiMeter
 from proxy.zones import ZoneState
-
-MAX_IN_FLIGHT: Final = 64
-"""A broker works on one request of a connection at a time; more than this only fills memory."""
-
-MAX_CONTROL_REQUEST_BYTES: Final = 16 * 1024 * 1024
-"""For requests other than Produce, which are decoded whole: a group leader's largest assignments fit."""
 
 LOCAL_KEYS: Final = frozenset((SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE))
 
@@ -94,6 +89,7 @@ class Pipeline:
         zone: Callable[[], ZoneState],
         endpoints: Endpoints,
         brokers: Brokers,
+        limits: Limits,
     ) -> None:
         self.client = client
         self.broker = broker
@@ -103,6 +99,8 @@ class Pipeline:
         self.requests = 0
         self.draining = False
         self._plans = plans
+        self._max_in_flight = limits.requests_in_flight
+        self._max_request_bytes = limits.request_bytes
         self._queue: deque[Exchange] = deque()
         self._client_id: bytes | None = b""
         self._broker_client_id = self._qualify_client_id(b"")
@@ -147,8 +145,8 @@ class Pipeline:
             return None
         plan, body = self._plan(data, start, start + size)
         if plan is None or plan.entry.on_large_head is None:
-            if size > MAX_CONTROL_REQUEST_BYTES:
-                raise ClientProtocolError(f"request of {size} bytes, allowed are {MAX_CONTROL_REQUEST_BYTES}")
+            if size > self._max_request_bytes:
+                raise ClientProtocolError(f"request of {size} bytes, allowed are {self._max_request_bytes}")
             return None
         sink = plan.entry.on_large_head(self, plan, data, start, body, start + size)
         self.requests += sink is not None
@@ -211,7 +209,7 @@ class Pipeline:
     def enqueue(self, exchange: Exchange) -> None:
         """Give a request its place in the queue."""
         self._queue.append(exchange)
-        if len(self._queue) >= MAX_IN_FLIGHT:
+        if len(self._queue) >= self._max_in_flight:
             self.hold(Hold.IN_FLIGHT)
 
     def hold(self, reason: Hold) -> None:
@@ -291,7 +289,7 @@ class Pipeline:
             pieces = queue.popleft().pieces
             assert pieces is not None
             self.client.write(pieces, sum(map(len, pieces)))
-        if self.client.reader.held and len(queue) < MAX_IN_FLIGHT:
+        if self.client.reader.held and len(queue) < self._max_in_flight:
             self.release(Hold.IN_FLIGHT)
         if self.draining and not queue:
             self.client.drained()

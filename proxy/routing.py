@@ -1,72 +1,144 @@
-"""Where clients reach which broker: one port of the gateway per broker, opened when the broker is first seen.
+"""Where clients reach which broker: by a port of its own, or, with TLS, by a host name of its own.
 
-A broker whose port is not open is not shown to any client.
+A broker that has no port or name here is not shown to any client.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+import re
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+from weakref import WeakKeyDictionary
 
-from proxy.config import GatewayConfig
+from proxy.config import ListenerConfig
+from proxy.tls import server_context
 
 _log = logging.getLogger("zonegate.routing")
 
 BACKLOG = 512
 """Connections that may wait for `accept`; a burst of reconnecting clients is larger than Kafka's default of 50."""
 
-SessionFactory = Callable[[int | None], asyncio.Protocol]
-"""(broker id, or None on the bootstrap port) -> the protocol of a new connection"""
+Accept = Callable[["Listener", int | None], asyncio.Protocol]
+"""(listener, broker id or None on the bootstrap port) -> the protocol of a new connection"""
+
+_ID: Final = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 
 
-class Routing:
-    """The listeners. `endpoint` answers from what is open."""
+class UnknownName(LookupError):
+    """A client asked for a host name that is none of this listener's."""
 
-    def __init__(self, config: GatewayConfig, session_factory: SessionFactory) -> None:
-        self._config = config
-        self._session_factory = session_factory
+
+class ServerNames:
+    """The host names of a listener with SNI routing: one to bootstrap, one per broker."""
+
+    def __init__(self, config: ListenerConfig) -> None:
+        pattern = config.sni_pattern.replace("{advertised_host}", config.advertised_host).lower()
+        self._bootstrap = config.advertised_host.lower()
+        self._before, _, self._behind = pattern.partition("{id}")
+
+    def of_broker(self, broker_id: int) -> str:
+        return f"{self._before}{broker_id}{self._behind}"
+
+    def broker_of(self, name: str) -> int | None:
+        """The broker of a host name; None for the bootstrap name. Raises UnknownName."""
+        name = name.lower().rstrip(".")
+        if name == self._bootstrap:
+            return None
+        if name.startswith(self._before) and name.endswith(self._behind):
+            middle = name[len(self._before) : len(name) - len(self._behind)]
+            if _ID.fullmatch(middle):
+                return int(middle)
+        raise UnknownName(name)
+
+
+class Listener:
+    """One configured listener, with the ports or names of its brokers. `endpoint` answers from what is open."""
+
+    def __init__(self, config: ListenerConfig, accept: Accept) -> None:
+        self.config = config
+        self._accept = accept
         self._servers: dict[int | None, asyncio.Server] = {}
-        self._opening = asyncio.Lock()
-        self._stopped = False
+        self._brokers: set[int] = set()
         self._has_unmapped = False
-
-    def endpoint(self, broker_id: int) -> tuple[str, int] | None:
-        return (self._config.advertised_host, self.port_of(broker_id)) if broker_id in self._servers else None
+        self._stopped = False
+        self._names = ServerNames(config)
+        self._asked: WeakKeyDictionary[ssl.SSLObject, int | None] = WeakKeyDictionary()
+        self.context: ssl.SSLContext | None = None
 
     @property
     def complete(self) -> bool:
-        """True when every broker of the cluster has a port here."""
+        """True when every broker of the cluster can be reached here."""
         return not self._has_unmapped
 
+    def endpoint(self, broker_id: int) -> tuple[str, int] | None:
+        config = self.config
+        if broker_id not in self._brokers:
+            return None
+        if config.routing == "sni":
+            return self._names.of_broker(broker_id), config.advertised_port or config.port
+        return config.advertised_host, self.port_of(broker_id)
+
     def port_of(self, broker_id: int) -> int:
-        return self._config.broker_ports_start + broker_id - self._config.min_broker_id
+        return self.config.broker_ports_start + broker_id - self.config.min_broker_id
+
+    def use(self, context: ssl.SSLContext) -> None:
+        """Take this context for the handshakes from now on."""
+        if self.config.routing == "sni":
+            context.sni_callback = self._on_server_name
+        self.context = context
+
+    def _on_server_name(self, connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> int | None:
+        try:
+            if name is None:
+                raise UnknownName("")
+            broker_id = self._names.broker_of(name)
+            if broker_id is not None and broker_id not in self._brokers:
+                raise UnknownName(name)
+        except UnknownName as unknown:
+            extra = {"event": "unknown_server_name", "listener": self.config.name, "name": str(unknown)[:255]}
+            _log.info("a TLS client asks for a host name that is not ours", extra=extra)
+            return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        self._asked[connection] = broker_id
+        return None
+
+    def broker_asked(self, connection: ssl.SSLObject) -> int | None:
+        """The broker whose host name a client asked for in its handshake; None where it bootstraps."""
+        return self._asked.get(connection)
 
     async def open(self, broker_ids: Iterable[int]) -> None:
-        """Open the bootstrap port and those of these brokers. Raises OSError when a port is taken."""
-        async with self._opening:
-            self._has_unmapped = False
-            for broker_id in sorted(set(broker_ids) - self._servers.keys()):
-                port = self.port_of(broker_id)
-                if broker_id < self._config.min_broker_id or not 0 < port < 65536:
-                    self._has_unmapped = True
-                    _log.warning(
-                        "broker has no port and stays invisible; lower broker_ports.min_broker_id",
-                        extra={"event": "broker_unmapped", "broker": broker_id, "port": port},
-                    )
-                    continue
-                await self._listen(broker_id, port)
-            if None not in self._servers:
-                await self._listen(None, self._config.listen_port)
+        """Open what these brokers need, and at last the bootstrap port. Raises OSError, TlsError."""
+        if self.config.tls is not None and self.context is None:
+            self.use(await asyncio.to_thread(server_context, self.config))
+        if self.config.routing == "sni":
+            self._brokers = set(broker_ids)
+        else:
+            await self._open_ports(broker_ids)
+        if None not in self._servers:
+            await self._listen(None, self.config.port)
+
+    async def _open_ports(self, broker_ids: Iterable[int]) -> None:
+        self._has_unmapped = False
+        for broker_id in sorted(set(broker_ids) - self._brokers):
+            port = self.port_of(broker_id)
+            if broker_id < self.config.min_broker_id or not 0 < port < 65536:
+                self._has_unmapped = True
+                _log.warning(
+                    "broker has no port and stays invisible; lower broker_ports.min_broker_id",
+                    extra={"event": "broker_unmapped", "broker": broker_id, "port": port},
+                )
+                continue
+            await self._listen(broker_id, port)
+            self._brokers.add(broker_id)
 
     async def _listen(self, broker_id: int | None, port: int) -> None:
         if self._stopped:
             return
         self._servers[broker_id] = await asyncio.get_running_loop().create_server(
-            lambda: self._session_factory(broker_id),
-            self._config.listen_host,
-            port,
-            backlog=BACKLOG,
+            lambda: self._accept(self, broker_id), self.config.host, port, backlog=BACKLOG
         )
-        _log.info("listening", extra={"event": "listening", "port": port, "broker": broker_id})
+        extra = {"event": "listening", "listener": self.config.name, "port": port, "broker": broker_id}
+        _log.info("listening", extra=extra)
 
     def stop(self) -> None:
         """Stop accepting; connections that exist go on."""
@@ -74,3 +146,30 @@ class Routing:
         for server in self._servers.values():
             server.close()
         self._servers.clear()
+        self._brokers.clear()
+
+
+class Routing:
+    """All listeners of a gateway."""
+
+    def __init__(self, configs: Sequence[ListenerConfig], accept: Accept) -> None:
+        self.listeners = tuple(Listener(config, accept) for config in configs)
+        self._opening = asyncio.Lock()
+
+    async def open(self, broker_ids: Iterable[int]) -> None:
+        """Open what is not open yet for these brokers, on every listener. Raises OSError, TlsError."""
+        known = tuple(broker_ids)
+        async with self._opening:
+            for listener in self.listeners:
+                await listener.open(known)
+
+    def use(self, contexts: Sequence[ssl.SSLContext | None]) -> None:
+        """Take these contexts, one per listener, for the handshakes from now on."""
+        for listener, context in zip(self.listeners, contexts, strict=True):
+            if context is not None:
+                listener.use(context)
+
+    def stop(self) -> None:
+        """Stop accepting; connections that exist go on."""
+        for listener in self.listeners:
+            listener.stop()

@@ -7,19 +7,14 @@ broker connection is never silently replaced, since versions, order and state wo
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from time import monotonic
-from typing import Final, cast
+from time import monotonic, time
+from typing import Final, Protocol, cast
 
 from protocol.api_versions import BrokerVersions
 from protocol.errors import BrokerProtocolError, ClientProtocolError, EncodeError, ProtocolError
-from protocol.framing import (
-    MAX_FRAME_BYTES,
-    MAX_FRAME_BYTES_BEFORE_AUTHENTICATION,
-    FrameReader,
-    Sink,
-)
+from protocol.framing import FrameReader, Sink
 from protocol.session_state import SessionState
 from proxy.apis.table import plans_for
 from proxy.authentication import Authentication, NotAuthenticatedError
@@ -29,28 +24,13 @@ from proxy.cluster import Cluster
 from proxy.config import GatewayConfig
 from proxy.exchange import Pieces
 from proxy.flow import Hold, MemoryBudget, ReadGate
+from proxy.mechanisms.mechanism import Mechanism, Principal
 from proxy.metrics import GatewayMetrics
 from proxy.pipeline import HOLDS_REQUESTS, Pipeline, UnsupportedApiError
-from proxy.routing import Routing
+from proxy.routing import Listener, Routing
 from proxy.zones import ZoneRegistry, ZoneState
 
 _log = logging.getLogger("zonegate.connection")
-
-AUTHENTICATION_SECONDS: Final = 10.0
-"""From accept to a good token; Kafka's clients themselves give a connection 10 s to be set up."""
-
-IDLE_SECONDS: Final = 600.0
-"""Kafka's own `connections.max.idle.ms`."""
-
-PARTIAL_FRAME_SECONDS: Final = 30.0
-PARTIAL_FRAME_BYTES_PER_SECOND: Final = 10_000
-"""A frame that has begun may take 30 s, and a second more for every 10 kB: slow links pass, a byte a second doesn't."""
-
-FAILED_AUTHENTICATION_DELAY_SECONDS: Final = 0.1
-"""Kafka's own `connection.failed.authentication.delay.ms`: answer and close come late, to slow guessing down."""
-
-CLOSE_SECONDS: Final = 10.0
-"""What was written before a close may take this long to leave; then a peer that doesn't read is cut off."""
 
 _TLS_HANDSHAKE: Final = b"\x16\x03"
 
@@ -66,6 +46,12 @@ _FAILURES: Final = (
 """The first that fits says why the connection ends."""
 
 
+class Arriving(Protocol):
+    """A connection that is no session yet."""
+
+    def abort(self) -> None: ...
+
+
 @dataclass(slots=True)
 class Services:
     """What all connections of a gateway share."""
@@ -76,8 +62,11 @@ class Services:
     metrics: GatewayMetrics
     budget: MemoryBudget
     spawn: Callable[..., "asyncio.Task[None]"]
+    mechanisms: Mapping[str, Mechanism]
     routing: Routing = field(init=False)
     sessions: "set[ClientSession]" = field(default_factory=set)
+    arriving: "set[Arriving]" = field(default_factory=set)
+    """Connections that are in their TLS handshake."""
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def forget(self, session: "ClientSession") -> None:
@@ -114,16 +103,19 @@ class _BrokerView:
 class ClientSession(asyncio.Protocol):
     """The client's side of a connection pair."""
 
-    def __init__(self, services: Services, broker_id: int | None) -> None:
+    def __init__(self, services: Services, listener: Listener, broker_id: int | None) -> None:
+        self._services = services
+        self._limits = services.config.limits
+        self._listener = listener
+        self._broker_id = broker_id
         self.gate = ReadGate()
         self.reader = FrameReader(
-            MAX_FRAME_BYTES_BEFORE_AUTHENTICATION, self._on_frame, self._on_head, self._on_assemble
+            self._limits.frame_bytes_before_authentication, self._on_frame, self._on_head, self._on_assemble
         )
         self.zone_name = ""
         self.credential_id = ""
-        self._services = services
-        self._broker_id = broker_id
-        self._authentication = Authentication(services.zones, self._broker_versions)
+        mechanisms = {name: services.mechanisms[name] for name in listener.config.mechanisms}
+        self._authentication = Authentication(mechanisms, self._broker_versions, time)
         self._state = SessionState.CONNECTED
         self._transport: asyncio.Transport | None = None
         self._broker: BrokerConnection | None = None
@@ -247,13 +239,16 @@ class ClientSession(asyncio.Protocol):
             self._on_failed_authentication(reply)
             return
         self.write((reply,), len(reply))
-        identity = self._authentication.identity
-        if identity is not None:
-            self.zone_name, self.credential_id = identity.zone.name, identity.credential.id
-            self._services.metrics.connections[self.zone_name] += 1
-            self.reader.max_frame_bytes = MAX_FRAME_BYTES
-            self._hold(Hold.CONNECTING)
-            self._services.spawn(self._connect(), f"connect {self._peer}")
+        if self._authentication.principal is not None:
+            self._on_signed_in(self._authentication.principal)
+
+    def _on_signed_in(self, principal: Principal) -> None:
+        self.zone_name = principal.zone
+        self.credential_id = principal.credential.id if principal.credential is not None else ""
+        self._services.metrics.connections[self.zone_name] += 1
+        self.reader.max_frame_bytes = self._limits.frame_bytes
+        self._hold(Hold.CONNECTING)
+        self._services.spawn(self._connect(), f"connect {self._peer}")
 
     def _on_failed_authentication(self, reply: bytes) -> None:
         self._services.metrics.authentication_failures[self._authentication.failure] += 1
@@ -264,7 +259,7 @@ class ClientSession(asyncio.Protocol):
                 self.write((reply,), len(reply))
             self.close(CloseReason.AUTHENTICATION_FAILED, self._authentication.failure)
 
-        asyncio.get_running_loop().call_later(FAILED_AUTHENTICATION_DELAY_SECONDS, answer_and_close)
+        asyncio.get_running_loop().call_later(self._limits.failed_authentication_delay_seconds, answer_and_close)
 
     def _hold(self, reason: Hold) -> None:
         self.reader.held = True
@@ -276,7 +271,7 @@ class ClientSession(asyncio.Protocol):
         for address in self._services.cluster.candidates(self._broker_id):
             try:
                 broker = await connect(
-                    address, self._services.config, self._on_broker_lost, self.gate, self._services.budget
+                    address, self._services.config.cluster, self._on_broker_lost, self.gate, self._services.budget
                 )
             except (OSError, TimeoutError, ProtocolError) as error:
                 problems.append(str(error) or type(error).__name__)
@@ -304,8 +299,9 @@ class ClientSession(asyncio.Protocol):
             broker,
             plans_for(broker.versions.apis),
             self._zone,
-            self._services.routing,
+            self._listener,
             _BrokerView(cluster, broker),
+            self._limits,
         )
         self._pipeline.release(Hold.CONNECTING)
 
@@ -378,13 +374,14 @@ class ClientSession(asyncio.Protocol):
     def check_deadlines(self, now: float) -> None:
         """Called every second."""
         if self._state is SessionState.CLOSED:
-            if now - self._closed > CLOSE_SECONDS:
+            if now - self._closed > self._limits.close_seconds:
                 self._cut_off()
             return
-        if self._authentication.identity is None and now - self._opened > AUTHENTICATION_SECONDS:
-            self.close(CloseReason.AUTHENTICATION_DEADLINE, f"not signed in after {AUTHENTICATION_SECONDS:g} s")
-        elif now - self._last_active > IDLE_SECONDS and self._is_idle():
-            self.close(CloseReason.IDLE, f"nothing received or taken for {IDLE_SECONDS:g} s")
+        limits = self._limits
+        if self._authentication.principal is None and now - self._opened > limits.authentication_seconds:
+            self.close(CloseReason.AUTHENTICATION_DEADLINE, f"not signed in after {limits.authentication_seconds:g} s")
+        elif now - self._last_active > limits.idle_seconds and self._is_idle():
+            self.close(CloseReason.IDLE, f"nothing received or taken for {limits.idle_seconds:g} s")
         elif self.gate.closed:
             self._partial_since = now if self._partial_since else 0.0
         elif self._partial_since and now - self._partial_since > self._partial_allowance():
@@ -397,7 +394,7 @@ class ClientSession(asyncio.Protocol):
         return not self.gate.closed and not (self._pipeline and self._pipeline.in_flight)
 
     def _partial_allowance(self) -> float:
-        return PARTIAL_FRAME_SECONDS + self._partial_bytes / PARTIAL_FRAME_BYTES_PER_SECOND
+        return self._limits.partial_frame_seconds + self._partial_bytes / self._limits.partial_frame_bytes_per_second
 
     def _end(self) -> None:
         """The client's connection is gone."""
@@ -410,13 +407,13 @@ class ClientSession(asyncio.Protocol):
             # what a producer without acks has sent must still reach the broker
             self._broker.close()
         metrics = self._services.metrics
-        if self._authentication.identity is not None:
+        if self._authentication.principal is not None:
             metrics.connections[self.zone_name] -= 1
         metrics.connections_closed[self._reason.value if self._reason is not None else ""] += 1
         _log.info("connection ended", extra=self._summary())
 
     def _summary(self) -> dict[str, object]:
-        identity = self._authentication.identity
+        principal = self._authentication.principal
         return {
             "event": "connection_end",
             "reason": self._reason.value if self._reason is not None else "",
@@ -424,7 +421,8 @@ class ClientSession(asyncio.Protocol):
             "peer": self._peer,
             "broker": self._broker_id,
             "zone": self.zone_name,
-            "user": identity.username if identity is not None else "",
+            "user": principal.username if principal is not None else "",
+            "listener": self._listener.config.name,
             "seconds": round(monotonic() - self._opened, 3),
             "requests": self._pipeline.requests if self._pipeline is not None else 0,
             "bytes_in": self._received_bytes,

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from policies.credentials import Credential, hash_password, verify_password
+from policies.credentials import Credential
 from policies.topic_ids import virtual_cluster_id, virtual_topic_id
-from policies.zone import Alias, Zone, ZoneRules
+from policies.zone import Alias, AuthenticationMode, Zone, ZoneRules
 from protocol.codec import write_uvarint
 from protocol.error_codes import ErrorCode
 from protocol.schema import API_NAMES, ZERO_ID
@@ -147,6 +147,15 @@ class ZoneState:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """What is known of a service account."""
+
+    zone: str
+    mode: AuthenticationMode
+    credentials: tuple[Credential, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """What a new set of zones and credentials takes away from sessions that are running."""
 
@@ -161,9 +170,8 @@ class ZoneRegistry:
         self._metrics = metrics
         self._id_key = b""
         self.zones: dict[str, ZoneState] = {}
-        self._accounts: dict[str, str] = {}
-        self._credentials: dict[str, tuple[Credential, ...]] = {}
-        self._decoy = hash_password("no such credential")
+        self._accounts: dict[str, Account] = {}
+        self._credentials: frozenset[Credential] = frozenset()
 
     def identify(self, cluster_id: str) -> None:
         """Derive virtual ids from the cluster's own id, which every gateway of the cluster knows."""
@@ -198,27 +206,18 @@ class ZoneRegistry:
         shrunken = {
             name for name, state in before.items() if name not in states or states[name].rules.shrank_from(state.rules)
         }
-        known_credentials = {credential for several in self._credentials.values() for credential in several}
         # one that was edited in place is another one, so that a new hash under an old id ends the old sessions
-        revoked = {credential.id for credential in known_credentials - set(credentials)}
+        revoked = {credential.id for credential in self._credentials - set(credentials)}
         self.zones = states
-        self._accounts = {zone.service_account: zone.name for zone in zones}
+        self._credentials = frozenset(credentials)
         grouped: dict[str, tuple[Credential, ...]] = {}
         for credential in credentials:
             grouped[credential.zone] = (*grouped.get(credential.zone, ()), credential)
-        self._credentials = grouped
+        self._accounts = {
+            zone.service_account: Account(zone.name, zone.authentication, grouped.get(zone.name, ())) for zone in zones
+        }
         return Changes(frozenset(shrunken), frozenset(revoked))
 
-    def authenticate(self, username: str, password: str) -> tuple[ZoneState, Credential] | None:
-        """The zone and credential of a service account's password; None otherwise, after the same amount of work."""
-        zone = self._accounts.get(username)
-        candidates = self._credentials.get(zone, ()) if zone is not None else ()
-        found = None
-        for credential in candidates:
-            if verify_password(password, credential.password_hash):
-                found = credential
-        if not candidates:
-            verify_password(password, self._decoy)
-        if zone is None or found is None:
-            return None
-        return self.zones[zone], found
+    def account(self, username: str) -> Account | None:
+        """The service account of this name, if a zone has it."""
+        return self._accounts.get(username)

@@ -15,7 +15,8 @@ import pytest
 
 from controlplane.http import AdminServer, create_app
 from controlplane.serve import StartError, serve
-from controlplane.settings import HostPort, Settings
+from controlplane.settings import Settings
+from controlplane.settings_fields import HostPort
 from controlplane.watch import DesiredState
 from tests.unit.controlplane.conftest import WriteFile
 from tests.unit.controlplane.fake_gateway import FakeGateway

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from controlplane.problems import ConfigurationError
-from controlplane.settings import HostPort, load_settings, setting_paths, variable_name
-from proxy.config import GatewayConfig
+from controlplane.settings import load_settings, setting_paths, variable_name
+from controlplane.settings_fields import HostPort
+from proxy.config import ClusterConfig, GatewayConfig, ListenerConfig
 from tests.unit.controlplane.conftest import WriteFile
 
 MINIMAL = "cluster: {bootstrap.servers: 'broker1:9092'}\n"
@@ -28,15 +29,16 @@ def test_defaults(write: WriteFile) -> None:
     assert settings.credentials_file == Path("credentials.yaml")
     assert (settings.log.format, settings.log.level) == ("text", "info")
     assert settings.gateway_config() == GatewayConfig(
-        listen_host="0.0.0.0",  # noqa: S104
-        listen_port=9094,
-        advertised_host=socket.gethostname(),
-        broker_ports_start=9095,
-        min_broker_id=0,
-        bootstrap_servers=(("broker1", 9092),),
-        security_protocol="PLAINTEXT",
-        sasl_username=None,
-        sasl_password=None,
+        listeners=(
+            ListenerConfig(
+                host="0.0.0.0",  # noqa: S104
+                port=9094,
+                advertised_host=socket.gethostname(),
+                broker_ports_start=9095,
+                min_broker_id=0,
+            ),
+        ),
+        cluster=ClusterConfig(bootstrap_servers=(("broker1", 9092),)),
         shutdown_grace_seconds=10,
     )
 
@@ -69,15 +71,21 @@ def test_every_field(write: WriteFile) -> None:
     assert settings.admin_listen == HostPort("::", 18888)
     assert str(settings.admin_listen) == "[::]:18888"
     assert settings.gateway_config() == GatewayConfig(
-        listen_host="127.0.0.1",
-        listen_port=19094,
-        advertised_host="gateway.example.com",
-        broker_ports_start=20000,
-        min_broker_id=1,
-        bootstrap_servers=(("broker1", 9092), ("::1", 9093)),
-        security_protocol="SASL_PLAINTEXT",
-        sasl_username="gate",
-        sasl_password="secret",
+        listeners=(
+            ListenerConfig(
+                host="127.0.0.1",
+                port=19094,
+                advertised_host="gateway.example.com",
+                broker_ports_start=20000,
+                min_broker_id=1,
+            ),
+        ),
+        cluster=ClusterConfig(
+            bootstrap_servers=(("broker1", 9092), ("::1", 9093)),
+            security_protocol="SASL_PLAINTEXT",
+            username="gate",
+            password="secret",
+        ),
         shutdown_grace_seconds=2.5,
     )
 
@@ -95,7 +103,7 @@ def test_a_login_as_java_clients_write_it(write: WriteFile) -> None:
 
     config = load_settings(file, {}).gateway_config()
 
-    assert (config.sasl_username, config.sasl_password) == ("gate", 's3 cret"')
+    assert (config.cluster.username, config.cluster.password) == ("gate", 's3 cret"')
 
 
 def test_secrets_are_in_no_representation(write: WriteFile) -> None:
@@ -106,7 +114,7 @@ def test_secrets_are_in_no_representation(write: WriteFile) -> None:
     }
     settings = load_settings(write("zonegate.yaml", MINIMAL), environment)
 
-    assert settings.gateway_config().sasl_password == "topsecret"
+    assert settings.gateway_config().cluster.password == "topsecret"
     assert "topsecret" not in repr(settings) + repr(settings.gateway_config())
 
 
@@ -258,7 +266,7 @@ CLUSTER_RULES = {
     ),
     "unknown protocol": (
         {"bootstrap.servers": "a:1", "security.protocol": "TLS"},
-        "3: cluster.security.protocol: 'TLS' is not known here; use one of PLAINTEXT, SASL_PLAINTEXT",
+        "3: cluster.security.protocol: 'TLS' is not known here; use one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL",
     ),
     "another mechanism": (
         {"bootstrap.servers": "a:1", "sasl.mechanism": "SCRAM-SHA-256"},

@@ -7,14 +7,14 @@ from typing import Any, Final
 from protocol.schema import ZERO_ID, FieldSpec, Message
 from tests.unit.proxy import blobs
 from tests.unit.proxy.field_rules import REQUEST, RESPONSE, RULES, Rule, walk
-from tests.unit.proxy.playbook import CONFIG, MAPPED_BROKERS, ZONE, BrokerGot, Playbook, backing_id
+from tests.unit.proxy.playbook import LISTENER, MAPPED_BROKERS, ZONE, BrokerGot, Playbook, backing_id
 from tests.unit.proxy.synthesis import SHOWN_SYNONYMS, leaves
 
 PREFIX: Final = f"{ZONE.name}:"
 ALIASES: Final = tuple(alias.name for alias in ZONE.aliases)
 BACKING: Final = tuple(dict.fromkeys(alias.topic for alias in ZONE.aliases))
 BACKING_IDS: Final = tuple(map(backing_id, BACKING))
-PORTS: Final = tuple(CONFIG.broker_ports_start + broker for broker in MAPPED_BROKERS)
+PORTS: Final = tuple(LISTENER.broker_ports_start + broker for broker in MAPPED_BROKERS)
 COMPUTED_OPERATIONS: Final = (0, -(2**31), 1288, 1304, 1352)
 """Nothing, not asked, a READ alias, a WRITE alias, a group."""
 GROUPS: Final = ("g", "h")
@@ -54,7 +54,7 @@ TO_BROKER: Final[Mapping[Rule, Check]] = {
     Rule.REPLICA: lambda number: number == -1,
 }
 TO_CLIENT: Final[Mapping[Rule, Check]] = {
-    Rule.HOST: lambda host: host in (CONFIG.advertised_host, ""),
+    Rule.HOST: lambda host: host in (LISTENER.advertised_host, ""),
     Rule.PORT: lambda port: port in (*PORTS, -1),
     Rule.SHOWN_NODE: lambda node: node in (*MAPPED_BROKERS, -1),
     Rule.OPERATIONS: lambda bits: bits in COMPUTED_OPERATIONS,
@@ -129,7 +129,7 @@ class ClientSide:
             Rule.COORDINATOR: {*GROUPS, *TRANSACTIONS},
             Rule.RESOURCE: {*ALIASES, *GROUPS},
             Rule.CLUSTER_ID: {playbook.zone().cluster_id},
-            Rule.HOST: {CONFIG.advertised_host},
+            Rule.HOST: {LISTENER.advertised_host},
         }
 
     def inspect(self, response: Message) -> list[str]:

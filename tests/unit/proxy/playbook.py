@@ -28,27 +28,27 @@ from protocol.headers import (
 from protocol.sasl import build_plain
 from protocol.schema import API_NAMES, Message, known_versions, request_struct, response_struct
 from proxy import session as session_module
+from proxy.accept import Door
 from proxy.apis.plan import RequestPlan
 from proxy.apis.table import OFFERED, plans_for
 from proxy.broker import BrokerConnection, OnLost
 from proxy.close import CloseReason
 from proxy.cluster import Cluster
-from proxy.config import GatewayConfig
+from proxy.config import ClusterConfig, GatewayConfig, Limits, ListenerConfig
 from proxy.flow import MemoryBudget, ReadGate
+from proxy.gateway import build_mechanisms
 from proxy.metrics import GatewayMetrics
-from proxy.routing import Routing
+from proxy.routing import Listener
 from proxy.session import ClientSession, Services
 from proxy.zones import ZoneRegistry, ZoneState
 from tests.unit.proxy.transports import FakeLoop, FakeTransport
 
+LISTENER: Final = ListenerConfig(advertised_host="gateway", broker_ports_start=9100)
+LIMITS: Final = Limits()
 CONFIG: Final = GatewayConfig(
-    advertised_host="gateway",
-    broker_ports_start=9100,
-    min_broker_id=0,
-    bootstrap_servers=(("kafka", 9092),),
-    security_protocol="PLAINTEXT",
-    sasl_username=None,
-    sasl_password=None,
+    listeners=(LISTENER,),
+    cluster=ClusterConfig(bootstrap_servers=(("kafka", 9092),)),
+    limits=LIMITS,
     shutdown_grace_seconds=1,
 )
 MAPPED_BROKERS: Final = (1, 2, 3)
@@ -81,7 +81,7 @@ def backing_id(topic: str) -> bytes:
     return hashlib.sha256(topic.encode()).digest()[:16]
 
 
-class OpenPorts(Routing):
+class OpenPorts(Listener):
     """As if the ports of `MAPPED_BROKERS` were open."""
 
     every_broker_has_a_port = True
@@ -91,7 +91,7 @@ class OpenPorts(Routing):
         return self.every_broker_has_a_port
 
     def endpoint(self, broker_id: int) -> tuple[str, int] | None:
-        return (CONFIG.advertised_host, self.port_of(broker_id)) if broker_id in MAPPED_BROKERS else None
+        return (self.config.advertised_host, self.port_of(broker_id)) if broker_id in MAPPED_BROKERS else None
 
 
 Plans = Callable[[Mapping[int, tuple[int, int]]], dict[int, RequestPlan]]
@@ -129,11 +129,12 @@ class Playbook:
         self.registry.identify("the-cluster")
         self.registry.learn({topic: backing_id(topic) for topic in self.registry.topics})
         self.budget = MemoryBudget(budget)
-        cluster = Cluster(CONFIG, self.budget, self.metrics)
+        cluster = Cluster(CONFIG.cluster, self.budget, self.metrics)
         cluster.brokers = {broker_id: (f"kafka-{broker_id}", 9092) for broker_id in MAPPED_BROKERS}
         cluster.versions = dict.fromkeys(MAPPED_BROKERS, self.broker_versions)
-        self.services = Services(CONFIG, self.registry, cluster, self.metrics, self.budget, self._spawn)
-        self.services.routing = OpenPorts(CONFIG, lambda broker_id: ClientSession(self.services, broker_id))
+        mechanisms = build_mechanisms(self.registry)
+        self.services = Services(CONFIG, self.registry, cluster, self.metrics, self.budget, self._spawn, mechanisms)
+        self.listener = OpenPorts(LISTENER, lambda listener, broker_id: Door(self.services, listener, broker_id))
         self._plans = plans
         self._broker_sides: dict[ReadGate, FakeTransport] = {}
         self._clients = 0
@@ -190,7 +191,7 @@ class Playbook:
         return cast("asyncio.Task[None]", None)
 
     async def _connect(
-        self, address: tuple[str, int], config: GatewayConfig, on_lost: OnLost, gate: ReadGate, budget: MemoryBudget
+        self, address: tuple[str, int], config: ClusterConfig, on_lost: OnLost, gate: ReadGate, budget: MemoryBudget
     ) -> BrokerConnection:
         if not self.broker_answers_connects:
             raise OSError(f"{address[0]} refuses")
@@ -257,7 +258,7 @@ class Dialogue:
 
     def __init__(self, playbook: Playbook, broker_id: int | None, number: int) -> None:
         self.playbook = playbook
-        self.session = ClientSession(playbook.services, broker_id)
+        self.session = ClientSession(playbook.services, playbook.listener, broker_id)
         self.client = FakeTransport(playbook.loop, ("client", number))
         self.client.attach(self.session)
         self._peer = f"client:{number}"

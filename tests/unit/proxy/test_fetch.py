@@ -136,7 +136,7 @@ def test_a_replica_nearby_is_only_asked_for_where_every_broker_can_be_reached(
     version: int, plans: Plans, complete: bool
 ) -> None:
     with Playbook(plans=plans) as playbook:
-        playbook.services.routing.every_broker_has_a_port = complete  # type: ignore[attr-defined]
+        playbook.listener.every_broker_has_a_port = complete
         dialogue = playbook.signed_in()
         for rack in ("", "r", "rack-a"):
             topics = [(alias_key(playbook, version, "orders"), {0: 7})]

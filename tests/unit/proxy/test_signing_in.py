@@ -6,10 +6,7 @@ from protocol.api_versions import ranges_of
 from protocol.headers import frame
 from protocol.sasl import build_plain
 from proxy.close import CloseReason
-from proxy.session import (
-    FAILED_AUTHENTICATION_DELAY_SECONDS,
-)
-from tests.unit.proxy.playbook import PASSWORD, Dialogue, Playbook
+from tests.unit.proxy.playbook import LIMITS, PASSWORD, Dialogue, Playbook
 
 HEARTBEAT, METADATA, INIT_PRODUCER_ID, DESCRIBE_CLUSTER = 12, 3, 22, 60
 GOOD_TOKEN = build_plain("johndoe", PASSWORD)
@@ -76,7 +73,7 @@ def test_an_unknown_mechanism_is_told_what_there_is(version: int) -> None:
         dialogue = playbook.connects()
         dialogue.client_sends(17, version, mechanism="SCRAM-SHA-256")
         dialogue.client_receives_nothing()
-        playbook.loop.advance(FAILED_AUTHENTICATION_DELAY_SECONDS)
+        playbook.loop.advance(LIMITS.failed_authentication_delay_seconds)
         answer = dialogue.client_receives()
         assert (answer.error_code, answer.mechanisms) == (33, ("PLAIN",))
         dialogue.expect_end(CloseReason.AUTHENTICATION_FAILED)
@@ -104,9 +101,9 @@ def test_a_failure_is_told_late_and_in_the_same_words(token: bytes, failure: str
         dialogue.client_sends(36, 2, auth_bytes=GOOD_TOKEN)
         dialogue.client_receives_nothing()
         assert dialogue.ended == ""
-        playbook.loop.advance(FAILED_AUTHENTICATION_DELAY_SECONDS / 2)
+        playbook.loop.advance(LIMITS.failed_authentication_delay_seconds / 2)
         dialogue.client_receives_nothing()
-        playbook.loop.advance(FAILED_AUTHENTICATION_DELAY_SECONDS / 2)
+        playbook.loop.advance(LIMITS.failed_authentication_delay_seconds / 2)
         answer = dialogue.client_receives()
         assert answer.error_code == 58
         assert answer.error_message == "Authentication failed: Invalid username or password"
@@ -123,7 +120,7 @@ def test_a_bad_bare_token_gets_no_answer() -> None:
         dialogue.client_receives()
         dialogue.client_sends_bytes(frame(build_plain("johndoe", "wrong")))
         assert dialogue.ended == ""
-        playbook.loop.advance(FAILED_AUTHENTICATION_DELAY_SECONDS)
+        playbook.loop.advance(LIMITS.failed_authentication_delay_seconds)
         dialogue.client_receives_nothing()
         dialogue.expect_end(CloseReason.AUTHENTICATION_FAILED)
 

@@ -1,0 +1,64 @@
+"""What sections of the settings are made of: kinds of values, with their complaints."""
+
+from typing import Annotated, NamedTuple
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+MAX_PORT = 65535
+
+
+class HostPort(NamedTuple):
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_port(value: object) -> int:
+    text = str(value)
+    if isinstance(value, int | str) and text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_PORT:
+        return int(text)
+    raise ValueError(f"{value} is not a port; use a number between 1 and {MAX_PORT}")
+
+
+def parse_address(value: object) -> HostPort:
+    if isinstance(value, HostPort):
+        return value
+    host, colon, port = str(value).strip().rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not isinstance(value, str) or not colon or not host.strip("[]") or (":" in host and not bracketed):
+        raise ValueError(f"{value!r} is not an address; write host:port, for example '0.0.0.0:9094'")
+    return HostPort(host.strip("[]"), parse_port(port))
+
+
+def _parse_servers(value: object) -> tuple[HostPort, ...]:
+    if not isinstance(value, str) or not value.strip(", "):
+        raise ValueError(
+            "needs the brokers' addresses with commas between them, for example 'broker1:9092,broker2:9092'"
+        )
+    return tuple(parse_address(part) for part in value.split(",") if part.strip())
+
+
+def check_host(host: str) -> str:
+    name = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not name or any(character in "/[] " for character in name) or name.count(":") == 1:
+        raise ValueError(f"{host!r} is not a host name; write the name alone, without protocol and port")
+    return name
+
+
+def _no_boolean(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is not a number")
+    return value
+
+
+Port = Annotated[int, BeforeValidator(parse_port)]
+Address = Annotated[HostPort, BeforeValidator(parse_address)]
+Servers = Annotated[tuple[HostPort, ...], BeforeValidator(_parse_servers)]
+Host = Annotated[str, AfterValidator(check_host)]
+Number = BeforeValidator(_no_boolean)
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)

@@ -1,0 +1,1 @@
+"""SASL mechanisms: one file each, no sockets. A client's tokens in, challenges and a principal out."""
