@@ -11,12 +11,14 @@ import threading
 from collections.abc import Sequence
 
 from tests.canary import Canaries, StreamScanner
+from tests.kafka.waiting import wait_until
 
 CHUNK_BYTES = 65536
 SIGN_IN_BYTES = 4096
 """A client says who it is within so many bytes."""
 
 START_SECONDS = 10.0
+QUIET_SECONDS = 20.0
 
 _PLAIN_TOKEN = re.compile(rb"\0([a-z][a-z-]*)\0[0-9A-Za-z]")
 
@@ -44,6 +46,10 @@ class Tap:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def wait_until_quiet(self) -> None:
+        """Returns when every client has closed its connections, and all that they received has been scanned."""
+        wait_until(lambda: not self._connections, "the end of all clients' connections", QUIET_SECONDS)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

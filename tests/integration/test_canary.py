@@ -68,7 +68,8 @@ def test_a_real_client_that_is_shown_a_marker_is_found_out(world: World, topic: 
     client.produce(topic.alias, [topic.backing])
     with world.canaries.expecting() as hits:
         (record,) = client.consume([topic.alias], 1)
-        assert record.value == topic.backing
+        world.tap.wait_until_quiet()
+    assert record.value == topic.backing
     assert {(hit.canary.what, "supplier" in hit.connection) for hit in hits} == {("a backing topic's name", True)}
     assert all(MARKER.encode() in hit.excerpt for hit in hits)
 

@@ -70,9 +70,12 @@ class Librdkafka:
                 errors.append(error)
 
         when: dict[str, Any] = {} if timestamp is None else {"timestamp": timestamp}
-        for value in values:
-            producer.produce(topic, value.encode(), partition=partition, on_delivery=delivered, **when)
-        assert producer.flush(CLIENT_SECONDS) == 0, "the producer has not sent everything"
+        try:
+            for value in values:
+                producer.produce(topic, value.encode(), partition=partition, on_delivery=delivered, **when)
+            assert producer.flush(CLIENT_SECONDS) == 0, "the producer has not sent everything"
+        finally:
+            producer.close()
         if errors:
             raise _refusal(errors[0])
 
