@@ -1,6 +1,5 @@
 """Dialogues of an admin who signed in with a token: the broker gets what was sent, the client what was answered."""
 
-from collections.abc import Iterator
 from random import Random
 from typing import Any, Final
 
@@ -9,8 +8,6 @@ import pytest
 from protocol.addresses import has_addresses
 from protocol.api_versions import ranges_of
 from protocol.codec import decode, encode
-from protocol.features import Features
-from protocol.framing import STREAM_MIN_BYTES
 from protocol.headers import RESPONSE_PEEK, request_head, response_head
 from protocol.sasl import build_plain
 from protocol.schema import API_NAMES, Message, known_versions, request_struct, response_struct
@@ -20,48 +17,19 @@ from proxy.close import CloseReason
 from proxy.mechanisms.passthrough import PassthroughTokens, with_tokens
 from proxy.passthrough import OFFERED, all_plans
 from tests.unit.protocol.messages import as_known, random_message, with_unknown_tag, with_unknown_values
+from tests.unit.proxy.admin import ADMIN, PASSWORD, SESSION_NOW, signed_in
 from tests.unit.proxy.playbook import BROKER_VERSIONS, LIMITS, Dialogue, Playbook
-from tests.unit.proxy.test_passthrough_tokens import ADMIN, PASSWORD, make
 
 METADATA, FETCH, PRODUCE, FIND_COORDINATOR, HEARTBEAT = 3, 1, 0, 10, 12
 CREATE_TOPICS, DESCRIBE_CLUSTER, SHARE_FETCH, LIST_GROUPS = 19, 60, 78, 16
 LOCAL: Final = (17, 18, 36)
 UNKNOWN: Final = b"what a later version says"
 PASSING: Final = [key for key in sorted(OFFERED) if key not in LOCAL]
-FEATURES: Final = Features(
-    {"transaction.version": (0, 2), "share.version": (0, 1), "metadata.version": (7, 27)},
-    {"transaction.version": 2, "share.version": 1, "metadata.version": 27},
-    epoch=9,
-)
 
 
 def versions_of(key: int) -> range:
     low, high = known_versions(key)
     return range(low, high + 1)
-
-
-@pytest.fixture(scope="module")
-def tokens() -> PassthroughTokens:
-    return make()
-
-
-@pytest.fixture
-def playbook(tokens: PassthroughTokens) -> Iterator[Playbook]:
-    with Playbook(features=FEATURES, budget=1 << 26) as playbook:
-        playbook.services.mechanisms = with_tokens(playbook.services.mechanisms, tokens)
-        yield playbook
-
-
-@pytest.fixture
-def admin(playbook: Playbook, tokens: PassthroughTokens) -> Dialogue:
-    return signed_in(playbook, tokens)
-
-
-def signed_in(playbook: Playbook, tokens: PassthroughTokens) -> Dialogue:
-    dialogue = playbook.connects()
-    # the session's clock is the real one
-    dialogue.signs_in(ADMIN, tokens.issue(3600, 2_000_000_000).token)
-    return dialogue
 
 
 def bodies(key: int, version: int, message: Message, correlation_id: int, broker_id: int) -> tuple[bytes, bytes]:
@@ -229,86 +197,6 @@ def test_a_deep_pipeline_waits_for_its_answers(admin: Dialogue) -> None:
     assert len(frames(admin)) == 5
 
 
-@pytest.mark.parametrize(("key", "version"), [(CREATE_TOPICS, 7), (PRODUCE, 3), (PRODUCE, 12), (33, 2)])
-def test_large_requests_pass_as_they_come_in(admin: Dialogue, key: int, version: int) -> None:
-    message = random_message(Random(3), request_struct(key, version))  # noqa: S311 - test data
-    if key == PRODUCE:
-        message.acks, message.transactional_id = 1, "t"
-    data = admin.request(key, version, message)[1]
-    # brokers and the gateway ignore what follows a request's end, so any may be large
-    data = (len(data) - 4 + 3 * STREAM_MIN_BYTES).to_bytes(4, "big") + data[4:] + bytes(3 * STREAM_MIN_BYTES)
-    admin.client_sends_bytes(data[:5000])
-    assert len(admin.broker.sent) == 5000
-    admin.client_sends_bytes(data[5000:70_000], data[70_000:])
-    sent = bytes(admin.broker.sent)
-    assert sent == data[:8] + sent[8:12] + data[12:]
-
-
-def test_a_large_produce_request_shows_its_acks_wherever_they_are(admin: Dialogue) -> None:
-    struct = request_struct(PRODUCE, 9)
-    topic = struct.nested("topic_data")
-    records = topic.nested("partition_data").new(records=bytes(2 * STREAM_MIN_BYTES))
-    for transactional_id in (None, "x" * 2000):
-        message = struct.new(
-            acks=0, transactional_id=transactional_id, topic_data=(topic.new(partition_data=(records,)),)
-        )
-        data = admin.request(PRODUCE, 9, message)[1]
-        admin.client_sends_bytes(data[:1100], data[1100:])
-        assert admin.broker_gets().message.acks == 0
-    correlation_id = admin.client_sends(LIST_GROUPS, 3)
-    admin.broker_answers(admin.broker_gets())
-    admin.client_receives(correlation_id)
-
-
-def large_fetch(version: int) -> Message:
-    struct = response_struct(FETCH, version)
-    topic = struct.nested("responses")
-    partition = topic.nested("partitions").new(records=bytes(5 * STREAM_MIN_BYTES))
-    session = {"session_id": 4711} if "session_id" in struct.names else {}
-    return struct.new(responses=(topic.new(partitions=(partition,)),), **session)
-
-
-@pytest.mark.parametrize("version", versions_of(FETCH))
-def test_large_fetch_responses_pass_as_they_come_in(admin: Dialogue, version: int) -> None:
-    correlation_id = admin.client_sends(FETCH, version)
-    got = admin.broker_gets()
-    message = large_fetch(version)
-    if version >= 16:
-        message.node_endpoints = answer_with_nodes(FETCH, version, (1,)).node_endpoints
-    frame = admin.response(got, message)
-    admin.broker_sends_bytes(frame[:2000], frame[2000:70_000])
-    assert len(admin.client.sent) == 70_000, "what has come in has passed"
-    admin.broker_sends_bytes(frame[70_000:])
-    received = admin.client_receives(correlation_id)
-    if version >= 16:
-        assert [(node.host, node.port) for node in received.node_endpoints] in ([("gateway", 9101)], [])
-        message.node_endpoints = received.node_endpoints
-    assert received == message
-
-
-def test_other_large_responses_pass_as_they_come_in_or_whole(admin: Dialogue) -> None:
-    struct = response_struct(LIST_GROUPS, 3)
-    groups = tuple(struct.nested("groups").new(group_id=f"group-{n}") for n in range(10_000))
-    first = admin.client_sends(LIST_GROUPS, 3)
-    frame = admin.response(admin.broker_gets(), struct.new(groups=groups))
-    admin.broker_sends_bytes(frame[:40_000])
-    assert len(admin.client.sent) == 40_000
-    admin.broker_sends_bytes(frame[40_000:])
-    assert admin.client_receives(first).groups == groups
-    # addresses before the rest: the whole of it is looked at
-    answer = answer_with_nodes(METADATA, 12, (1, 2))
-    topic = response_struct(METADATA, 12).nested("topics")
-    answer.topics = tuple(topic.new(name=f"topic-{n}") for n in range(5_000))
-    second = admin.client_sends(METADATA, 12)
-    frame = admin.response(admin.broker_gets(), answer)
-    admin.broker_sends_bytes(frame[:40_000])
-    admin.client_receives_nothing()
-    admin.broker_sends_bytes(frame[40_000:])
-    received = admin.client_receives(second)
-    assert received.topics == answer.topics
-    assert [broker.host for broker in received.brokers] == ["gateway", "gateway"]
-
-
 def test_what_is_offered_after_signing_in_is_what_the_broker_has(admin: Dialogue, playbook: Playbook) -> None:
     correlation_id = admin.client_sends(18, 4, client_software_name="x", client_software_version="1")
     answer = admin.client_receives(correlation_id)
@@ -321,7 +209,11 @@ def test_what_is_offered_after_signing_in_is_what_the_broker_has(admin: Dialogue
         "share.version": 1,
         "metadata.version": 27,
     }
-    assert {one.name: one.max_version_level for one in answer.finalized_features} == FEATURES.finalized
+    assert {one.name: one.max_version_level for one in answer.finalized_features} == {
+        "transaction.version": 2,
+        "share.version": 1,
+        "metadata.version": 27,
+    }
     # before that nobody knows who asks
     early = playbook.connects()
     early.client_sends(18, 4, client_software_name="x", client_software_version="1")
@@ -425,7 +317,7 @@ def test_without_the_setting_a_token_is_a_wrong_password(tokens: PassthroughToke
         dialogue = playbook.connects()
         dialogue.client_sends(17, 1, mechanism="PLAIN")
         dialogue.client_receives()
-        token = tokens.issue(3600, 2_000_000_000).token
+        token = tokens.issue(3600, SESSION_NOW).token
         dialogue.client_sends(36, 2, auth_bytes=build_plain(ADMIN, token))
         playbook.loop.advance(LIMITS.failed_authentication_delay_seconds)
         assert dialogue.client_receives().error_code == 58

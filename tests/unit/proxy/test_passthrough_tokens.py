@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -18,21 +17,9 @@ from proxy.mechanisms.passthrough import PassthroughTokens, PlainWithTokens, wit
 from proxy.mechanisms.plain import Plain
 from proxy.metrics import GatewayMetrics
 from proxy.zones import ZoneRegistry
+from tests.unit.proxy.admin import ADMIN, PASSWORD, make
 
-ADMIN: Final = "admin"
-PASSWORD: Final = "a password of the admin"
 NOW: Final = 1_700_000_000.5
-
-
-def make(username: str = ADMIN, password: str = PASSWORD) -> PassthroughTokens:
-    tokens = PassthroughTokens(PassthroughConfig(username=username, password=password))
-    tokens.derive_key()
-    return tokens
-
-
-@pytest.fixture(scope="module")
-def tokens() -> PassthroughTokens:
-    return make()
 
 
 def unverified(token: str) -> Any:
@@ -202,12 +189,3 @@ def test_only_plain_takes_tokens(tokens: PassthroughTokens) -> None:
     assert list(mechanisms) == ["PLAIN", "OTHER"]
     assert mechanisms["OTHER"] is mechanism
     assert isinstance(mechanisms["PLAIN"], PlainWithTokens)
-
-
-def test_checking_is_quick(tokens: PassthroughTokens) -> None:
-    """It happens in the event loop; deriving the key, which is slow on purpose, doesn't."""
-    token = tokens.issue(60, NOW).token
-    start = time.perf_counter()
-    for _ in range(100):
-        tokens.check(ADMIN, token, NOW)
-    assert (time.perf_counter() - start) / 100 < 0.005
