@@ -3,7 +3,8 @@
 Every API that we know and the broker offers passes in both directions byte for byte, but for correlation ids and for
 the addresses of brokers, which become the gateway's so that the client comes back through it. Fetch and share sessions
 are the broker's own: one client connection has one broker connection. What the admin may do is what the cluster's ACLs
-allow the gateway's own user. Nothing here looks at names, records or rights; of a request the header is read, and the acks.
+allow the gateway's own user. Nothing here looks at names, records or rights: of a request, the header and the acks are
+read.
 
 Signing in with a token is `proxy/mechanisms/passthrough.py`'s business.
 """
