@@ -11,6 +11,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from controlplane.passthrough_http import TokenIssuer, create_router
 from controlplane.settings_fields import HostPort
 
 STOP_TIMEOUT_SECONDS = 2
@@ -30,6 +31,9 @@ class Observed(Protocol):
 
     @property
     def metrics(self) -> HasRegistry: ...
+
+    @property
+    def passthrough(self) -> TokenIssuer | None: ...
 
     def why_not_ready(self) -> str: ...
 
@@ -52,6 +56,8 @@ def create_app(gateway: Observed) -> FastAPI:
     async def metrics() -> Response:
         return Response(generate_latest(gateway.metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST})
 
+    if gateway.passthrough is not None:
+        app.include_router(create_router(gateway.passthrough))
     return app
 
 

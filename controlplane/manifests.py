@@ -28,8 +28,13 @@ def manifest_files(directory: FilePath) -> list[FilePath]:
     return sorted(entry for entry in directory.iterdir() if entry.suffix in SUFFIXES and not entry.name.startswith("."))
 
 
-def load_partner_zones(directory: FilePath, cluster_id: str | None = None) -> list[PartnerZone]:
-    """Every zone of a folder. All that is wrong in any of its files is raised as one ConfigurationError."""
+def load_partner_zones(
+    directory: FilePath, cluster_id: str | None = None, admin: str | None = None
+) -> list[PartnerZone]:
+    """Every zone of a folder. All that is wrong in any of its files is raised as one ConfigurationError.
+
+    `cluster_id` and `admin` are the cluster and the user of `passthrough` that are configured, where these are known.
+    """
     try:
         files = manifest_files(directory)
     except OSError as error:
@@ -49,6 +54,7 @@ def load_partner_zones(directory: FilePath, cluster_id: str | None = None) -> li
             if manifest is not None:
                 manifests.append(manifest)
     problems += _conflicts(manifests)
+    problems += _admins(manifests, admin)
     if problems:
         raise ConfigurationError(problems)
     return [manifest.resource for manifest in manifests]
@@ -98,6 +104,16 @@ def _conflicts(manifests: Sequence[Manifest]) -> Iterator[Problem]:
                 _account_path(manifest),
                 f"{account!r} belongs to zone {owner.resource.metadata.name!r} already ({where}); "
                 "a service account belongs to one zone only",
+            )
+
+
+def _admins(manifests: Sequence[Manifest], admin: str | None) -> Iterator[Problem]:
+    """Zones whose service account could be mistaken for the admin."""
+    for manifest in manifests:
+        if admin is not None and manifest.resource.spec.service_account == admin:
+            yield manifest.document.problem(
+                _account_path(manifest),
+                f"{admin!r} is the admin of the setting passthrough.username; give the zone another service account",
             )
 
 

@@ -46,7 +46,8 @@ class StartError(Exception):
 def run(config: FilePath | None, zones_dir: FilePath) -> None:
     """Serves until a signal. Raises ConfigurationError or StartError."""
     settings = load_settings(config, os.environ)
-    desired = DesiredState(zones_dir, settings.credentials_file, settings.cluster.id)
+    admin = settings.passthrough.username if settings.passthrough is not None else None
+    desired = DesiredState(zones_dir, settings.credentials_file, settings.cluster.id, admin)
     configure_logging(settings.log)
     uvloop.run(_main(settings, desired))
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from controlplane.cluster_settings import ClusterSettings, login_violations
 from controlplane.model_errors import fields_by_name, submodel, violations
+from controlplane.passthrough_settings import PassthroughSettings
 from controlplane.problems import ConfigurationError, Path, Problem, did_you_mean, field_name
 from controlplane.settings_fields import Address, Host, HostPort, Number, Port, Section
 from controlplane.yaml_source import Document, read_text, single_document
@@ -46,12 +47,14 @@ class Settings(Section):
     admin_listen: Address = HostPort("0.0.0.0", 8888)  # noqa: S104 - so do probes and Prometheus
     shutdown_grace_seconds: Annotated[float, Number, Field(ge=0, allow_inf_nan=False)] = 10
     log: LogSettings = LogSettings()
+    passthrough: PassthroughSettings | None = None
 
     def gateway_config(self) -> GatewayConfig:
         return GatewayConfig(
             listeners=(self._listener(),),
             cluster=self.cluster.cluster_config(),
             shutdown_grace_seconds=self.shutdown_grace_seconds,
+            passthrough=self.passthrough.passthrough_config() if self.passthrough is not None else None,
         )
 
     def _listener(self) -> ListenerConfig:

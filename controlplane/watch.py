@@ -81,9 +81,11 @@ class DesiredState:
 
     zones: Sequence[Zone]
 
-    def __init__(self, zones_dir: FilePath, credentials_file: FilePath, cluster_id: str | None) -> None:
+    def __init__(
+        self, zones_dir: FilePath, credentials_file: FilePath, cluster_id: str | None, admin: str | None = None
+    ) -> None:
         self._zones = Followed(
-            "zones", lambda: folder_signature(zones_dir), lambda: load_partner_zones(zones_dir, cluster_id)
+            "zones", lambda: folder_signature(zones_dir), lambda: load_partner_zones(zones_dir, cluster_id, admin)
         )
         self._credentials = Followed(
             "credentials", lambda: file_signature(credentials_file), lambda: load_credentials(credentials_file)

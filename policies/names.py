@@ -5,6 +5,9 @@ import re
 ZONE_NAME = re.compile(r"[0-9a-z_.-]{1,63}", re.ASCII)
 """A zone's technical id. No colon, which separates it from a group or transactional id upstream."""
 
+PASSTHROUGH = "passthrough"
+"""What sessions of the admin are called where others have a zone's name; so no zone may be called that."""
+
 INTERNAL_TOPICS = frozenset(
     {
         "__consumer_offsets",
@@ -37,6 +40,8 @@ def check_topic_name(name: str) -> str | None:
 
 def check_zone_name(name: str) -> str | None:
     """Why a zone cannot have this name; None when it can."""
+    if name == PASSTHROUGH:
+        return f"{name!r} is reserved for the admin's access to the cluster itself; choose another name"
     if ZONE_NAME.fullmatch(name):
         return None
     return f"{name!r} is not a zone name; use 1 to 63 lower-case letters, digits, '_', '.' and '-'"

@@ -76,13 +76,18 @@ def common_versions(brokers: Iterable[BrokerVersions]) -> BrokerVersions:
 
 def build_response(version: int, offered: Ranges, features: Features) -> Message:
     """The answer to a version that we know; of the broker's features it has those that `offered` can keep."""
+    return build_with_features(version, offered, passed_on(features, offered))
+
+
+def build_with_features(version: int, offered: Ranges, features: Features) -> Message:
+    """The answer to a version that we know, with just these features."""
     struct = response_struct(KEY, version)
     entry = struct.nested("api_keys")
     keys = tuple(
         entry.new(api_key=key, min_version=PRODUCE_LOWEST_ADVERTISED if key == 0 else low, max_version=high)
         for key, (low, high) in sorted(offered.items())
     )
-    tagged = _features(struct, version, passed_on(features, offered)) if version >= FIRST_WITH_FEATURES else {}
+    tagged = _features(struct, version, features) if version >= FIRST_WITH_FEATURES else {}
     return struct.new(error_code=ErrorCode.NONE, api_keys=keys, **tagged)
 
 

@@ -59,6 +59,12 @@ _read_int16 = _fixed_reader(_FIXED["int16"])
 _read_int32 = _fixed_reader(_FIXED["int32"])
 
 
+def fixed_size(kafka_type: str) -> int | None:
+    """The bytes of a type that always has as many; None for strings, bytes, records and structs."""
+    packer = _FIXED.get(kafka_type)
+    return packer.size if packer is not None else None
+
+
 def read_uvarint(data: bytes, pos: int, end: int) -> tuple[int, int]:
     """An unsigned varint of at most five bytes (32 bits)."""
     value = shift = 0

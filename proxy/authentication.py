@@ -22,6 +22,7 @@ from protocol.session_state import (
 )
 from proxy.apis.table import OFFERED
 from proxy.mechanisms.mechanism import Accepted, Challenge, Conversation, Mechanism, Principal, Refused, Step
+from proxy.passthrough import versions_answer
 
 ALREADY_AUTHENTICATED: Final = "SaslAuthenticate request received after successful authentication"
 
@@ -81,6 +82,8 @@ class Authentication:
         if not api_versions.has_valid_software(request):
             return api_versions.build_invalid(version)
         broker = self._broker_versions()
+        if self.principal is not None and self.principal.passthrough:
+            return versions_answer(version, broker)
         return api_versions.build_response(version, api_versions.intersect(OFFERED, broker.apis), broker.features)
 
     def _handshake(self, version: int, request: Message) -> Message:

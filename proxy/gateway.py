@@ -9,6 +9,7 @@ from typing import Any, Final
 from policies.credentials import Credential
 from policies.zone import Zone
 from protocol.errors import ProtocolError
+from proxy import passthrough
 from proxy.accept import Door
 from proxy.apis.table import all_plans
 from proxy.close import CloseReason
@@ -16,6 +17,7 @@ from proxy.cluster import RETRY_SECONDS, Cluster
 from proxy.config import GatewayConfig
 from proxy.flow import MemoryBudget
 from proxy.mechanisms.mechanism import Mechanism
+from proxy.mechanisms.passthrough import PassthroughTokens, with_tokens
 from proxy.mechanisms.plain import Plain
 from proxy.metrics import GatewayMetrics
 from proxy.routing import Listener, Routing
@@ -45,6 +47,10 @@ class Gateway:
         budget = MemoryBudget(config.limits.assembly_bytes)
         cluster = Cluster(config.cluster, budget, self.metrics)
         mechanisms = build_mechanisms(registry)
+        self.passthrough: PassthroughTokens | None = None
+        if config.passthrough is not None:
+            self.passthrough = PassthroughTokens(config.passthrough)
+            mechanisms = with_tokens(mechanisms, self.passthrough)
         self._services = Services(config, registry, cluster, self.metrics, budget, self._spawn, mechanisms)
         self._services.routing = Routing(config.listeners, self._accept)
         self._started = False
@@ -66,6 +72,9 @@ class Gateway:
     async def start(self) -> None:
         """Returns when the cluster has answered and all ports are open. Raises OSError when a port is taken."""
         all_plans()
+        if self.passthrough is not None:
+            passthrough.all_plans()
+            await asyncio.to_thread(self.passthrough.derive_key)
         services = self._services
         await self._reach_cluster()
         services.zones.identify(services.cluster.cluster_id)

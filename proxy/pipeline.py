@@ -109,6 +109,10 @@ class Pipeline:
     def in_flight(self) -> int:
         return len(self._queue)
 
+    def meter(self, api_key: int) -> ApiMeter:
+        """Where requests of this client are counted."""
+        return self.zone().meter(api_key)
+
     def abandon(self) -> None:
         """The connection is gone: nobody waits for the answers any more."""
         for exchange in self._queue:
@@ -133,7 +137,7 @@ class Pipeline:
     def _answer_locally(self, data: bytes, start: int, end: int) -> None:
         """ApiVersions and SASL requests take their turn like any other."""
         _, key, _, correlation_id, _ = PEEK.unpack_from(data, start)
-        exchange = Exchange(correlation_id, end - start, self.zone().meter(key))
+        exchange = Exchange(correlation_id, end - start, self.meter(key))
         reply = self.client.answer_locally(data, start, end)
         self.enqueue(exchange)
         self._release(exchange, (reply,), len(reply))

@@ -26,6 +26,7 @@ from proxy.exchange import Pieces
 from proxy.flow import Hold, MemoryBudget, ReadGate
 from proxy.mechanisms.mechanism import Mechanism, Principal
 from proxy.metrics import GatewayMetrics
+from proxy.passthrough import PassthroughPipeline
 from proxy.pipeline import HOLDS_REQUESTS, Pipeline, UnsupportedApiError
 from proxy.routing import Listener, Routing
 from proxy.zones import ZoneRegistry, ZoneState
@@ -282,7 +283,10 @@ class ClientSession(asyncio.Protocol):
         self.close(CloseReason.BROKER_UNREACHABLE, "; ".join(problems) or "the broker is not known")
 
     def _start(self, broker: BrokerConnection, address: tuple[str, int]) -> None:
-        if self._state is SessionState.CLOSED or self.zone_name not in self._services.zones.zones:
+        principal = self._authentication.principal
+        passthrough = principal is not None and principal.passthrough
+        served = passthrough or self.zone_name in self._services.zones.zones
+        if self._state is SessionState.CLOSED or not served:
             broker.abort()
             self.close(CloseReason.ZONE_CHANGED)
             return
@@ -294,15 +298,13 @@ class ClientSession(asyncio.Protocol):
         if broker_id is not None:
             cluster.versions[broker_id] = broker.versions
         self._broker = broker
-        self._pipeline = Pipeline(
-            self,
-            broker,
-            plans_for(broker.versions.apis),
-            self._zone,
-            self._listener,
-            _BrokerView(cluster, broker),
-            self._limits,
-        )
+        view = _BrokerView(cluster, broker)
+        if passthrough:
+            metrics = self._services.metrics
+            self._pipeline = PassthroughPipeline(self, broker, self._listener, view, self._limits, metrics)
+        else:
+            plans = plans_for(broker.versions.apis)
+            self._pipeline = Pipeline(self, broker, plans, self._zone, self._listener, view, self._limits)
         self._pipeline.release(Hold.CONNECTING)
 
     def _zone(self) -> ZoneState:

@@ -22,6 +22,7 @@ class Treatment(enum.Enum):
     DENY = "offered, and refused with Kafka's error"
     HIDE = "not offered, as clients have a fallback or never call it; refused with Kafka's error when sent anyway"
     INTERNAL = "between brokers only; the connection is closed"
+    UNCHANGED = "passed on as it is, in an admin's session only"
 
 
 Handler = Callable[[Call], Outcome]

@@ -19,6 +19,8 @@ class Principal:
     credential: Credential | None = None
     expires: float | None = None
     """When the proof ends to be one, in seconds of Unix time; None is never."""
+    passthrough: bool = False
+    """True for the admin, who sees the cluster as it is; `zone` is then `PASSTHROUGH`, which no zone is called."""
 
 
 @dataclass(frozen=True, slots=True)

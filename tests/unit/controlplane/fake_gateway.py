@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter
 
+from controlplane.passthrough_http import TokenIssuer
 from policies.credentials import Credential
 from policies.zone import Zone
 
@@ -23,6 +24,7 @@ class FakeGateway:
         self.reachable = asyncio.Event()
         self.start_error: Exception | None = None
         self.ready = False
+        self.passthrough: TokenIssuer | None = None
         self.stopped = False
         self.applied: asyncio.Queue[tuple[Sequence[Zone], Sequence[Credential]]] = asyncio.Queue()
 

@@ -169,6 +169,8 @@ def test_the_variables() -> None:
         "ZONEGATE_SHUTDOWN_GRACE_SECONDS",
         "ZONEGATE_LOG_FORMAT",
         "ZONEGATE_LOG_LEVEL",
+        "ZONEGATE_PASSTHROUGH_USERNAME",
+        "ZONEGATE_PASSTHROUGH_PASSWORD",
     ]
 
 
