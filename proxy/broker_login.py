@@ -64,7 +64,7 @@ def sign_in(upstream: Upstream) -> Conversation:
         answer = yield from _authenticate(username, scram.first())
         answer = yield from _authenticate(username, scram.final(answer.auth_bytes))
         scram.verify(answer.auth_bytes)
-    return float(answer.session_lifetime_ms) / 1000
+    return float(answer.session_lifetime) / 1000
 
 
 def _authenticate(username: str, token: bytes) -> Generator[BrokerRequest, Message, Any]:
