@@ -94,7 +94,8 @@ class BrokerConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._give_budget()
-        self.lose(CloseReason.BROKER_CLOSED, tls_problem(exc) if exc is not None else "")
+        detail = tls_problem(exc) if isinstance(exc, ssl.SSLError) else str(exc or "")
+        self.lose(CloseReason.BROKER_CLOSED, detail)
 
     def lose(self, reason: CloseReason, detail: str) -> None:
         """End the connection, which is of no use any more, and tell everybody who waits."""
@@ -103,7 +104,7 @@ class BrokerConnection(asyncio.Protocol):
             waiting += self.reauthentication.abandon()
         for awaited in waiting:
             if isinstance(awaited, OwnRequest):
-                awaited.on_lost(detail or reason.value)
+                awaited.on_lost(detail or "the broker closed the connection")
         if self._transport is not None:
             self._transport.abort()
         self.on_lost(reason, detail)
@@ -231,7 +232,9 @@ async def connect(
                 ssl=context,
                 server_hostname=None if context is None else host,
             )
-        except ssl.SSLError as error:
+        except OSError as error:
+            if context is None:
+                raise
             raise ConnectionError(tls_problem(error)) from None
         try:
             if upstream.signs_in:

@@ -56,14 +56,14 @@ def _load_certificate(context: ssl.SSLContext, certificate: str, key: str, passw
 
 
 def tls_problem(error: Exception) -> str:
-    """Why a connection to a broker failed, where TLS is the cause; else the error's own words."""
+    """Why a connection that uses TLS failed: of its errors, the library's words alone say little."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the broker's certificate is not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         if error.reason == "WRONG_VERSION_NUMBER":
             return "the broker's port doesn't speak TLS"
         return f"TLS failed: {_words(error)}"
-    return str(error)
+    return str(error) or "the broker closed the connection in the TLS handshake"
 
 
 def _words(error: OSError) -> str:
