@@ -32,6 +32,7 @@ def _load_authorities(context: ssl.SSLContext, ca: str | None) -> None:
     if ca is None:
         context.load_default_certs()
         return
+    _must_be_readable(ca)
     try:
         context.load_verify_locations(ca)
     except OSError as error:
@@ -39,12 +40,8 @@ def _load_authorities(context: ssl.SSLContext, ca: str | None) -> None:
 
 
 def _load_certificate(context: ssl.SSLContext, certificate: str, key: str, password: str | None) -> None:
-    for file in (certificate, key):
-        try:
-            with open(file, "rb"):
-                pass
-        except OSError as error:
-            raise TlsError(f"{file} cannot be read ({error.strerror})") from None
+    _must_be_readable(certificate)
+    _must_be_readable(key)
     try:
         # without a callback, an encrypted key would ask at the terminal
         context.load_cert_chain(certificate, key, lambda: password or "")
@@ -53,6 +50,15 @@ def _load_certificate(context: ssl.SSLContext, certificate: str, key: str, passw
             f"{certificate} and {key} are no PEM certificate and its key, or ssl.key.password is wrong"
             f" ({_words(error)})"
         ) from None
+
+
+def _must_be_readable(file: str) -> None:
+    """The ssl module's own error names no file."""
+    try:
+        with open(file, "rb"):
+            pass
+    except OSError as error:
+        raise TlsError(f"{file} cannot be read ({error.strerror})") from None
 
 
 def tls_problem(error: Exception) -> str:
