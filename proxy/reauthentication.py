@@ -22,9 +22,13 @@ from proxy.flow import Hold, ReadGate
 
 _log = logging.getLogger("zonegate.broker")
 
-EARLIEST, LATEST = 0.85, 0.95
-"""The part of a session's lifetime after which it is renewed, as in Kafka's client: early enough for a slow network,
-at random so that thousands of connections don't do it at once."""
+MARGIN: Final = (0.05, 0.15)
+"""The part of a session's lifetime that is left when it is renewed, as in Kafka's client: at random, so that thousands
+of connections don't do it at once."""
+
+MARGIN_SECONDS: Final = 10.0
+"""So much is left at least, or half of a shorter lifetime. A broker looks at its clock when it takes up a request, which
+may wait in its queue behind others of the connection; what it takes up too late ends the connection."""
 
 MIN_SECONDS: Final = 1.0
 """Brokers refuse to be asked again within a second (KIP-368)."""
@@ -68,8 +72,8 @@ class Reauthentication:
     def _schedule(self, lifetime: float) -> None:
         if lifetime > 0:
             # jitter, no secret
-            part = random.uniform(EARLIEST, LATEST)  # noqa: S311
-            self._due = monotonic() + max(lifetime * part, MIN_SECONDS)
+            margin = max(lifetime * random.uniform(*MARGIN), min(MARGIN_SECONDS, lifetime / 2))  # noqa: S311
+            self._due = monotonic() + max(lifetime - margin, MIN_SECONDS)
         else:
             self._due = math.inf
 

@@ -16,7 +16,7 @@ from proxy.broker_login import Upstream
 from proxy.close import CloseReason
 from proxy.config import ClusterConfig
 from proxy.flow import Hold
-from proxy.reauthentication import ANSWER_SECONDS, EARLIEST, LATEST, Reauthentication
+from proxy.reauthentication import ANSWER_SECONDS, Reauthentication
 from tests.unit.proxy.coordinator import COMMIT, FETCH, Coordinator
 from tests.unit.proxy.playbook import SASL_AUTHENTICATE, SASL_HANDSHAKE, BrokerGot, Dialogue, Playbook
 from tests.unit.proxy.test_offsets import commit, committed
@@ -24,7 +24,7 @@ from tests.unit.proxy.test_produce import batch
 from tests.unit.proxy.test_streaming import large_produce
 
 HEARTBEAT = 12
-LIFETIME = 60.0
+LIFETIME = 1000.0
 SECRET = "a-secret-of-the-gateway"
 UPSTREAM = ClusterConfig(
     bootstrap_servers=(("kafka", 9092),), security_protocol="SASL_PLAINTEXT", username="gate", password=SECRET
@@ -120,17 +120,21 @@ def test_whole_pipelines_in_one_read_keep_their_order(clock: Clock) -> None:
             dialogue.client_receives(correlation_id)
 
 
-def test_again_and_again_and_not_before_its_time(clock: Clock) -> None:
+@pytest.mark.parametrize(
+    ("lifetime", "earliest", "latest"),
+    [(1000.0, 850.0, 950.0), (60.0, 50.0, 51.0), (4.0, 2.0, 2.0), (1.5, 1.0, 1.0)],
+)
+def test_again_and_again_and_not_before_its_time(clock: Clock, lifetime: float, earliest: float, latest: float) -> None:
     with Playbook() as playbook:
-        dialogue = with_lifetime(playbook.signed_in())
+        dialogue = with_lifetime(playbook.signed_in(), lifetime)
         for _ in range(3):
-            clock.now += EARLIEST * LIFETIME - 0.1
+            clock.now += earliest - 0.01
             heartbeat(dialogue, "early")
             dialogue.broker_answers(dialogue.broker_gets())
             dialogue.client_receives()
-            clock.now += (LATEST - EARLIEST) * LIFETIME + 0.2
+            clock.now += latest - earliest + 0.02
             heartbeat(dialogue, "late")
-            broker_agrees(dialogue, broker_is_asked_again(dialogue))
+            broker_agrees(dialogue, broker_is_asked_again(dialogue), lifetime)
             dialogue.broker_answers(dialogue.broker_gets())
             dialogue.client_receives()
         assert playbook.metrics.upstream_reauthentications == 3
@@ -262,7 +266,7 @@ def test_records_without_acks_arrive_after_their_client_has_gone(clock: Clock) -
         assert waiting
         dialogue.broker_answers(earlier, response_struct(produce.KEY, 9).new())
         dialogue.broker_answers(handshake, mechanisms=("PLAIN",))
-        dialogue.broker_answers(dialogue.broker_gets(), session_lifetime=60_000)
+        dialogue.broker_answers(dialogue.broker_gets(), session_lifetime=1_000_000)
         got = dialogue.broker_gets()
         assert [p.index for p in got.message.topic_data[0].partition_data] == [0]
         assert dialogue.broker.closed
