@@ -27,8 +27,8 @@ MARGIN: Final = (0.05, 0.15)
 of connections don't do it at once."""
 
 MARGIN_SECONDS: Final = 10.0
-"""So much is left at least, or half of a shorter lifetime. A broker looks at its clock when it takes up a request, which
-may wait in its queue behind others of the connection; what it takes up too late ends the connection."""
+"""So much is left at least, or half of a shorter lifetime. A broker looks at its clock when it takes up a request,
+which may have waited behind others of the connection; what it takes up too late ends the connection."""
 
 MIN_SECONDS: Final = 1.0
 """Brokers refuse to be asked again within a second (KIP-368)."""

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer
@@ -29,10 +30,11 @@ WRONG_SECRET = "not-the-secret"
 ZONE, PARTNER, TOPIC = "secured-zone", "partner", "secured-topic"
 PORTS_PER_GATEWAY = 5
 
-SESSION_SECONDS = 4.0
+SESSION_SECONDS = 3.0
 LIFETIMES = 3
 """How many sessions each connection outlives."""
 RUN_SECONDS = 40.0
+WINDOW = 8
 LARGE_BYTES = 150_000
 """Above this, requests and responses are streamed."""
 
@@ -134,6 +136,19 @@ def stage(secured: KafkaCluster, pki: Pki, tmp_path_factory: pytest.TempPathFact
         for way in good:
             wait_until(gateways[way].is_up, f"a ready gateway: {way}", START_SECONDS)
         yield Stage(gateways, password)
+        with ThreadPoolExecutor(len(gateways)) as pool:
+            for stopped in [pool.submit(gateway.stop) for gateway in gateways.values()]:
+                stopped.result()
+
+
+def client(gateway: Gateway, password: str) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": gateway.bootstrap,
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": PARTNER,
+        "sasl.password": password,
+    }
 
 
 @dataclass
@@ -148,22 +163,16 @@ class Traffic:
     closed: dict[str, float] = field(default_factory=dict)
 
     def run(self, lifetimes: int) -> None:
-        settings = {
-            "bootstrap.servers": self.gateway.bootstrap,
-            "security.protocol": "SASL_PLAINTEXT",
-            "sasl.mechanism": "PLAIN",
-            "sasl.username": PARTNER,
-            "sasl.password": self.password,
-            "error_cb": self.errors.append,
-        }
+        settings = {**client(self.gateway, self.password), "error_cb": self.errors.append}
         producer = Producer(settings)
         consumer = Consumer({**settings, "group.id": "readers", "auto.offset.reset": "earliest"})
         consumer.subscribe(["orders"])
         random = Random(len(self.gateway.bootstrap))  # noqa: S311 - test data
         started = time.monotonic()
-        while time.monotonic() < started + lifetimes * SESSION_SECONDS or len(self.received) < len(self.sent):
+        ends = started + lifetimes * SESSION_SECONDS
+        while time.monotonic() < ends or len(self.received) < len(self.sent):
             assert time.monotonic() < started + RUN_SECONDS, f"{len(self.sent)} sent, {len(self.received)} received"
-            if time.monotonic() < started + lifetimes * SESSION_SECONDS:
+            if time.monotonic() < ends and len(self.sent) - len(self.received) < WINDOW:
                 self.send(producer, random.randbytes(LARGE_BYTES if len(self.sent) % 5 == 0 else 100))
             for message in consumer.consume(10, 0.05):
                 self.take(message)
@@ -215,7 +224,7 @@ REASONS = {
     "SASL_SSL of another authority": "the broker's certificate is not accepted: unable to get local issuer certificate",
     "SASL_SSL with a wrong password": f"the broker refused sasl.username '{SCRAM_USER}' (SASL_AUTHENTICATION_FAILED)",
     "SSL of another name": "certificate is not valid for",
-    "SSL without a certificate": "TLS failed: xx",
+    "SSL without a certificate": "alert bad certificate",
 }
 
 
@@ -228,3 +237,42 @@ def test_readiness_says_why(stage: Stage, way: str, reason: str) -> None:
     assert readiness.status_code == 503
     assert reason in readiness.json()["reason"]
     assert not any(secret in gateway.log_text() for secret in (SECRET, WRONG_SECRET))
+
+
+def deliver(producer: Producer) -> list[KafkaError | None]:
+    """What became of one record."""
+    outcome: list[KafkaError | None] = []
+    producer.produce("orders", b"value", on_delivery=lambda error, _message: outcome.append(error))
+    producer.flush(RUN_SECONDS)
+    return outcome
+
+
+def test_a_rotated_certificate_is_used_for_new_connections_alone(
+    stage: Stage, pki: Pki, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    gateway = stage.gateways["SSL with a certificate"]
+    foreign = Pki(tmp_path_factory.mktemp("foreign"))
+
+    def loaded() -> int:
+        return sum(entry.get("event") == "cluster_tls_loaded" for entry in gateway.log())
+
+    def rotate(authority: Pki) -> None:
+        before = loaded()
+        identity = authority.issue("gateway", "gateway", common_name="gateway", password="of-the-key")
+        if authority is not pki:
+            for file in (identity.certificate, identity.key):
+                shutil.copy(file, pki.ca.parent)
+        wait_until(lambda: loaded() > before, "the rotated certificate in use", RUN_SECONDS)
+
+    settings = {**client(gateway, stage.password), "message.timeout.ms": 5000}
+    connected = Producer(settings)
+    assert deliver(connected) == [None]
+    rotate(foreign)
+    newcomer = Producer(settings)
+    assert deliver(connected) == [None]
+    newcomer.poll(0)
+    told = gateway.wait_for_log(lambda entry: entry.get("reason") == "broker_unreachable", "a broker that refuses us")
+    assert "TLS failed: " in told["detail"]
+    rotate(pki)
+    assert deliver(newcomer) == [None]
+    assert deliver(connected) == [None]

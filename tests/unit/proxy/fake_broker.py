@@ -33,7 +33,7 @@ class FakeBroker:
         self.users: list[str] = []
         self.connections = 0
         self._mechanisms = mechanisms
-        self._password = password
+        self.password = password
         self._lifetime = lifetime
         self._context = context
         self._lies = lies or {}
@@ -95,7 +95,7 @@ class FakeBroker:
 
     def password_of(self, username: str) -> str:
         self.users.append(username)
-        return self._password
+        return self.password
 
     def lie(self, number: int, truth: bytes) -> bytes:
         return self._lies.get(number, truth)

@@ -125,12 +125,12 @@ async def test_a_refused_connection_of_the_gateway_itself_says_why(
     async with FakeBroker(("PLAIN",), SECRET, lifetime=60_000) as broker:
         cluster = own_cluster(broker)
         await cluster.refresh()
-        broker._password = "changed"
+        broker.password = "changed"
         now[0] += 60
         await cluster.refresh()
         refused = "the broker refused sasl.username 'gate,way=1' (SASL_AUTHENTICATION_FAILED)"
         assert (cluster.reachable, cluster.problem) == (False, refused)
-        broker._password = SECRET
+        broker.password = SECRET
         await cluster.refresh()
         assert cluster.reachable
         await close(cluster)
