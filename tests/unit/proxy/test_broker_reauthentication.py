@@ -218,6 +218,21 @@ def test_a_streamed_frame_that_comes_first_follows_as_a_whole(clock: Clock, cuts
         dialogue.client_receives(correlation_id)
 
 
+def test_what_a_transport_delivers_though_it_is_paused_is_kept_back_too(clock: Clock) -> None:
+    """Transports with TLS may have decrypted more already."""
+    with Playbook() as playbook:
+        plain, dialogue = playbook.signed_in(), with_lifetime(playbook.signed_in())
+        _, data = streamed_produce(dialogue)
+        plain.client_sends_bytes(data)
+        clock.now += LIFETIME
+        dialogue.client_sends_bytes(data[:2000])
+        for chunk in (data[2000:9000], data[9000:]):
+            dialogue.session.data_received(chunk)
+        broker_agrees(dialogue, broker_is_asked_again(dialogue))
+        assert dialogue.broker_gets().message == plain.broker_gets().message
+        assert dialogue.ended == ""
+
+
 # requests of several rounds
 
 
