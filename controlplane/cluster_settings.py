@@ -1,32 +1,34 @@
-"""The section `cluster` of the settings: the company's Kafka, under the names that Kafka's clients use."""
+"""The section `cluster` of the settings: the company's Kafka, under the names that Kafka's clients use.
+
+Files of TLS are PEM, hence librdkafka's names for them. Nothing is read here: `zonegate credentials` takes the same
+settings where those files may not be at hand.
+"""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from pathlib import Path as FilePath
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from controlplane.jaas import parse_plain_login
+from controlplane.jaas import Login, parse_login
 from controlplane.partner_zone import RequiredText
 from controlplane.problems import Path
 from controlplane.settings_fields import Section, Servers
-from proxy.config import ClusterConfig, ClusterProtocol
-
-
-def _check_protocol(value: object) -> object:
-    if value in ("SSL", "SASL_SSL"):
-        raise ValueError(f"{value} is not supported yet; use PLAINTEXT or SASL_PLAINTEXT")
-    return value
-
-
-def _check_mechanism(value: object) -> object:
-    if value != "PLAIN":
-        raise ValueError(f"{value!r} is not supported; the mechanism towards the cluster is PLAIN")
-    return value
+from proxy.config import ClusterConfig, ClusterMechanism, ClusterProtocol
 
 
 def _check_jaas(value: SecretStr) -> SecretStr:
-    parse_plain_login(value.get_secret_value())
+    parse_login(value.get_secret_value())
     return value
+
+
+def _check_path(value: object) -> object:
+    if value == "":
+        raise ValueError("is empty; write the path of a PEM file, or remove the field")
+    return value
+
+
+PemFile = Annotated[FilePath, BeforeValidator(_check_path)]
 
 
 class ClusterSettings(Section):
@@ -34,52 +36,109 @@ class ClusterSettings(Section):
 
     id: RequiredText | None = None
     bootstrap_servers: Servers = Field(alias="bootstrap.servers", examples=["broker1:9092,broker2:9092"])
-    security_protocol: Annotated[ClusterProtocol, BeforeValidator(_check_protocol)] = Field(
-        default="PLAINTEXT", alias="security.protocol"
-    )
-    sasl_mechanism: Annotated[Literal["PLAIN"] | None, BeforeValidator(_check_mechanism)] = Field(
-        default=None, alias="sasl.mechanism"
-    )
+    security_protocol: ClusterProtocol = Field(default="PLAINTEXT", alias="security.protocol")
+    sasl_mechanism: ClusterMechanism | None = Field(default=None, alias="sasl.mechanism")
     sasl_jaas_config: Annotated[SecretStr, AfterValidator(_check_jaas)] | None = Field(
         default=None, alias="sasl.jaas.config", repr=False
     )
     sasl_username: RequiredText | None = Field(default=None, alias="sasl.username")
     sasl_password: SecretStr | None = Field(default=None, alias="sasl.password", repr=False)
+    ssl_ca_location: PemFile | None = Field(default=None, alias="ssl.ca.location")
+    ssl_certificate_location: PemFile | None = Field(default=None, alias="ssl.certificate.location")
+    ssl_key_location: PemFile | None = Field(default=None, alias="ssl.key.location")
+    ssl_key_password: SecretStr | None = Field(default=None, alias="ssl.key.password", repr=False)
+    ssl_endpoint_identification_algorithm: Literal["https", "none", ""] | None = Field(
+        default=None, alias="ssl.endpoint.identification.algorithm"
+    )
+
+    def located(self, base: FilePath) -> Self:
+        """The same with every path taken from this folder."""
+        names = ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location")
+        paths = {name: base / path for name in names if (path := getattr(self, name)) is not None}
+        return self.model_copy(update=paths)
 
     def cluster_config(self) -> ClusterConfig:
-        username, password = self.login()
+        login = self.login()
         return ClusterConfig(
             bootstrap_servers=tuple((server.host, server.port) for server in self.bootstrap_servers),
             security_protocol=self.security_protocol,
-            username=username,
-            password=password,
+            mechanism=self.sasl_mechanism or "PLAIN",
+            username=login.username if login else None,
+            password=login.password if login else None,
+            ca=_text(self.ssl_ca_location),
+            certificate=_text(self.ssl_certificate_location),
+            key=_text(self.ssl_key_location),
+            key_password=self.ssl_key_password.get_secret_value() if self.ssl_key_password else None,
+            verify_host=self.ssl_endpoint_identification_algorithm in (None, "https"),
         )
 
-    def login(self) -> tuple[str | None, str | None]:
+    def login(self) -> Login | None:
         """User name and password towards the cluster."""
         if self.sasl_jaas_config is not None:
-            return parse_plain_login(self.sasl_jaas_config.get_secret_value())
-        return self.sasl_username, self.sasl_password.get_secret_value() if self.sasl_password else None
+            return parse_login(self.sasl_jaas_config.get_secret_value())
+        if self.sasl_username is None or self.sasl_password is None:
+            return None
+        return Login(self.sasl_username, self.sasl_password.get_secret_value())
 
 
-def login_violations(cluster: ClusterSettings) -> Iterator[tuple[Path, str]]:
-    given = {
-        "sasl.jaas.config": cluster.sasl_jaas_config is not None,
-        "sasl.username": cluster.sasl_username is not None,
-        "sasl.password": cluster.sasl_password is not None,
-    }
-    if cluster.security_protocol == "PLAINTEXT":
-        for name in (name for name, is_given in given.items() if is_given):
-            yield ("cluster", name), "has no effect with security.protocol PLAINTEXT; use SASL_PLAINTEXT or remove it"
-        return
-    if given["sasl.jaas.config"]:
+def _text(path: FilePath | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def cluster_violations(cluster: ClusterSettings) -> Iterator[tuple[Path, str]]:
+    """What contradicts itself, or would have no effect."""
+    protocol = cluster.security_protocol
+    given = [alias for alias, value in cluster.model_dump(by_alias=True).items() if value is not None]
+    with_sasl, with_tls = protocol.startswith("SASL_"), protocol.endswith("SSL")
+    for name in given:
+        better = _protocol_for(name, with_sasl, with_tls)
+        if better is not None:
+            yield ("cluster", name), f"has no effect with security.protocol {protocol}; use {better} or remove it"
+    if with_sasl:
+        yield from _login_violations(cluster, given)
+    if with_tls:
+        yield from _certificate_violations(given)
+
+
+def _protocol_for(name: str, with_sasl: bool, with_tls: bool) -> str | None:
+    """With which protocol a setting would have an effect, when it has none."""
+    if name.startswith("sasl.") and not with_sasl:
+        return "SASL_SSL" if with_tls else "SASL_PLAINTEXT"
+    if name.startswith("ssl.") and not with_tls:
+        return "SASL_SSL" if with_sasl else "SSL"
+    return None
+
+
+def _login_violations(cluster: ClusterSettings, given: list[str]) -> Iterator[tuple[Path, str]]:
+    if "sasl.jaas.config" in given:
         for name in ("sasl.username", "sasl.password"):
-            if given[name]:
+            if name in given:
                 yield ("cluster", name), "is given by sasl.jaas.config too; keep one of the two"
+        yield from _module_violations(cluster)
         return
+    protocol = cluster.security_protocol
     for name in ("sasl.username", "sasl.password"):
-        if not given[name]:
-            yield (
-                ("cluster", name),
-                "is missing; SASL_PLAINTEXT needs sasl.username and sasl.password, or sasl.jaas.config",
-            )
+        if name not in given:
+            needs = f"{protocol} needs sasl.username and sasl.password, or sasl.jaas.config"
+            yield ("cluster", name), f"is missing; {needs}"
+
+
+def _module_violations(cluster: ClusterSettings) -> Iterator[tuple[Path, str]]:
+    login, mechanism = cluster.login(), cluster.sasl_mechanism or "PLAIN"
+    assert login is not None
+    if login.scram and mechanism == "PLAIN":
+        message = "is a login for SCRAM; set sasl.mechanism to SCRAM-SHA-256 or SCRAM-SHA-512"
+        yield ("cluster", "sasl.jaas.config"), message
+    elif not login.scram and mechanism != "PLAIN":
+        message = f"is a login for PLAIN, and sasl.mechanism is {mechanism}; change one of the two"
+        yield ("cluster", "sasl.jaas.config"), message
+
+
+def _certificate_violations(given: list[str]) -> Iterator[tuple[Path, str]]:
+    certificate, key = "ssl.certificate.location", "ssl.key.location"
+    if certificate in given and key not in given:
+        yield ("cluster", key), f"is missing; the certificate of {certificate} needs its key"
+    if key in given and certificate not in given:
+        yield ("cluster", certificate), f"is missing; the key of {key} needs its certificate"
+    if "ssl.key.password" in given and key not in given:
+        yield ("cluster", "ssl.key.password"), f"has no effect without {key}; remove it"

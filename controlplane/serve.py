@@ -1,6 +1,7 @@
 """The composition root of `zonegate serve`: settings, zones and credentials in, one running gateway out."""
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -12,6 +13,7 @@ from typing import Protocol
 
 import uvloop
 
+from controlplane.cluster_tls_files import ClusterTls
 from controlplane.http import AdminServer, Observed, create_app
 from controlplane.logs import configure_logging
 from controlplane.settings import Settings, load_settings
@@ -48,13 +50,20 @@ def run(config: FilePath | None, zones_dir: FilePath) -> None:
     settings = load_settings(config, os.environ)
     admin = settings.passthrough.username if settings.passthrough is not None else None
     desired = DesiredState(zones_dir, settings.credentials_file, settings.cluster.id, admin)
+    cluster_tls = ClusterTls(settings.cluster.cluster_config(), str(config or "environment"))
     configure_logging(settings.log)
-    uvloop.run(_main(settings, desired))
+    uvloop.run(_main(settings, desired, cluster_tls))
 
 
-async def _main(settings: Settings, desired: DesiredState) -> None:
+async def _main(settings: Settings, desired: DesiredState, cluster_tls: ClusterTls) -> None:
     gateway = Gateway(settings.gateway_config(), desired.zones, desired.credentials)
-    await serve(settings, desired, gateway)
+    following = asyncio.create_task(cluster_tls.follow(gateway.use_cluster_tls), name="follow cluster TLS")
+    try:
+        await serve(settings, desired, gateway)
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
 
 
 async def serve(settings: Settings, desired: DesiredState, gateway: DataPlane) -> None:

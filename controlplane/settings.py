@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from controlplane.cluster_settings import ClusterSettings, login_violations
+from controlplane.cluster_settings import ClusterSettings, cluster_violations
 from controlplane.model_errors import fields_by_name, submodel, violations
 from controlplane.passthrough_settings import PassthroughSettings
 from controlplane.problems import ConfigurationError, Path, Problem, did_you_mean, field_name
@@ -111,7 +111,8 @@ def load_settings(file: FilePath | None, environment: Mapping[str, str]) -> Sett
     if problems:
         raise ConfigurationError(problems)
     base = file.parent if file else FilePath()
-    return settings.model_copy(update={"credentials_file": base / settings.credentials_file})
+    located = {"credentials_file": base / settings.credentials_file, "cluster": settings.cluster.located(base)}
+    return settings.model_copy(update=located)
 
 
 def _read(file: FilePath | None) -> _Source:
@@ -151,7 +152,7 @@ def _put(source: _Source, path: Path, variable: str, value: str) -> None:
 
 
 def _rule_violations(settings: Settings) -> Iterator[tuple[Path, str]]:
-    yield from login_violations(settings.cluster)
+    yield from cluster_violations(settings.cluster)
     ports = {settings.listen.port: "listen"}
     for path, port in (
         (("broker_ports", "start"), settings.broker_ports.start),

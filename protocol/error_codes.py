@@ -63,10 +63,11 @@ SILENT_TEXTS: Final = (None, "", "NONE")
 
 def own_text(code: int, text: str | None) -> str | None:
     """What a client is told in the place of a broker's text: something where the broker says something."""
-    return text if text in SILENT_TEXTS else text_of(code) or f"The broker answered {_name_of(code)}."
+    return text if text in SILENT_TEXTS else text_of(code) or f"The broker answered {name_of(code)}."
 
 
-def _name_of(code: int) -> str:
+def name_of(code: int) -> str:
+    """Kafka's name of a code, also of one that we never answer."""
     try:
         return KioErrorCode(code).name.upper()
     except ValueError:

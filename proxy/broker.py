@@ -1,4 +1,4 @@
-"""One connection to one broker: handshake, requests out, responses matched in order.
+"""One connection to one broker: requests out, responses matched in order. Signing in is broker_login.py's.
 
 A broker answers a connection's requests in their order (it works on one at a time), so the queue of those who wait is
 a plain deque, and a response with another correlation id than its head's ends the connection.
@@ -6,21 +6,23 @@ a plain deque, and a response with another correlation id than its head's ends t
 
 import asyncio
 import logging
+import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Final, cast
 
-from protocol import api_versions, sasl
-from protocol.codec import decode, encode
-from protocol.error_codes import ErrorCode
+from protocol import api_versions
 from protocol.errors import BrokerProtocolError, ProtocolError
 from protocol.framing import FrameReader, Sink
-from protocol.headers import RESPONSE_PEEK, encode_client_id, request_head, response_body
-from protocol.schema import Message, Struct, request_struct, response_struct
+from protocol.headers import RESPONSE_PEEK
+from protocol.schema import Message, request_struct
+from proxy.broker_login import Conversation, RefusedLoginError, Upstream, sign_in
 from proxy.close import CloseReason
-from proxy.config import ClusterConfig
-from proxy.exchange import Awaited, Pieces
+from proxy.cluster_tls import tls_problem
+from proxy.exchange import Awaited, BrokerRequest, Pieces
 from proxy.flow import Hold, MemoryBudget, ReadGate
+from proxy.own_request import Nobody, OnAnswer, OwnRequest
+from proxy.reauthentication import Reauthentication
 
 _log = logging.getLogger("zonegate.broker")
 
@@ -49,26 +51,6 @@ def write_pieces(transport: asyncio.Transport, pieces: Pieces, size: int) -> Non
         transport.writelines(pieces)
 
 
-class _OwnRequest:
-    """A request of the gateway itself."""
-
-    __slots__ = ("broker_correlation_id", "flexible", "future", "struct")
-
-    def __init__(self, struct: Struct, flexible: bool, future: "asyncio.Future[Message]") -> None:
-        self.struct = struct
-        self.flexible = flexible
-        self.future = future
-        self.broker_correlation_id = -1
-
-    def on_frame(self, data: bytes, start: int, end: int) -> None:
-        message = decode(self.struct, data, response_body(data, start, end, self.flexible), end)
-        if not self.future.done():
-            self.future.set_result(message)
-
-    def on_head(self, data: bytes, start: int, size: int) -> Sink | None:
-        return None
-
-
 class BrokerConnection(asyncio.Protocol):
     """Sends on behalf of one client connection (or of the gateway), in order."""
 
@@ -76,12 +58,14 @@ class BrokerConnection(asyncio.Protocol):
         self.on_lost = on_lost
         self.gate = ReadGate()
         self.versions = api_versions.BrokerVersions()
+        self.reauthentication: Reauthentication | None = None
         self._client_gate = client_gate
         self._budget = budget
         self._budget_taken = 0
         self._transport: asyncio.Transport | None = None
         self._awaiting: deque[Awaited] = deque()
         self._last_correlation_id = 0
+        self._closing = False
         self._reader = FrameReader(MAX_RESPONSE_BYTES, self._on_frame, self._on_head, self._on_assemble)
 
     # asyncio.Protocol
@@ -94,11 +78,13 @@ class BrokerConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._reader.feed(data)
+        except RefusedLoginError as error:
+            self.lose(CloseReason.BROKER_LOGIN_REFUSED, str(error))
         except ProtocolError as error:
-            self._lose(CloseReason.BROKER_PROTOCOL_ERROR, str(error))
+            self.lose(CloseReason.BROKER_PROTOCOL_ERROR, str(error))
         except Exception:  # noqa: BLE001 - a failure in one pair of connections must not reach another
             _log.exception("a response failed", extra={"event": "internal_error"})
-            self._lose(CloseReason.INTERNAL_ERROR, "")
+            self.lose(CloseReason.INTERNAL_ERROR, "")
 
     def pause_writing(self) -> None:
         self._client_gate.hold(Hold.BROKER_FULL)
@@ -108,24 +94,43 @@ class BrokerConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._give_budget()
-        self._lose(CloseReason.BROKER_CLOSED, str(exc) if exc is not None else "")
+        detail = tls_problem(exc) if isinstance(exc, ssl.SSLError) else str(exc or "")
+        self.lose(CloseReason.BROKER_CLOSED, detail)
 
-    def _lose(self, reason: CloseReason, detail: str) -> None:
-        waiting, self._awaiting = self._awaiting, deque()
+    def lose(self, reason: CloseReason, detail: str) -> None:
+        """End the connection, which is of no use any more, and tell everybody who waits."""
+        waiting, self._awaiting = [*self._awaiting], deque()
+        if self.reauthentication is not None:
+            waiting += self.reauthentication.abandon()
         for awaited in waiting:
-            if isinstance(awaited, _OwnRequest) and not awaited.future.done():
-                awaited.future.set_exception(BrokerProtocolError(detail or reason.value))
+            if isinstance(awaited, OwnRequest):
+                awaited.on_lost(detail or "the broker closed the connection")
         if self._transport is not None:
             self._transport.abort()
         self.on_lost(reason, detail)
 
     @property
     def closed(self) -> bool:
-        return self._transport is None or self._transport.is_closing()
+        return self._closing or self._transport is None or self._transport.is_closing()
 
     def close(self) -> None:
-        """Close after what was written has left."""
-        if self._transport is not None:
+        """Close after what was sent has left, and what a re-authentication keeps back if nobody would miss it."""
+        if self._transport is None:
+            return
+        again = self.reauthentication
+        if again is None or not again.keeps_unanswered or self._reader.streaming:
+            self._transport.close()
+            return
+        self._closing = True
+        self._awaiting = deque(
+            awaited if isinstance(awaited, OwnRequest) else Nobody(awaited.broker_correlation_id)
+            for awaited in self._awaiting
+        )
+        self.gate.release(Hold.CLIENT_FULL)
+        asyncio.get_running_loop().call_later(REQUEST_SECONDS, self.abort)
+
+    def on_reauthenticated(self) -> None:
+        if self._closing and self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
@@ -140,6 +145,11 @@ class BrokerConnection(asyncio.Protocol):
 
     def send(self, pieces: Pieces, size: int, awaited: Awaited | None) -> None:
         """Send a frame (or the beginning of one, see `write`); `awaited` gets the response, None when there is none."""
+        if self.reauthentication is None or not self.reauthentication.keeps(pieces, size, awaited):
+            self.put(pieces, size, awaited)
+
+    def put(self, pieces: Pieces, size: int, awaited: Awaited | None) -> None:
+        """Send a frame at once."""
         assert self._transport is not None
         if awaited is not None:
             self._awaiting.append(awaited)
@@ -147,22 +157,33 @@ class BrokerConnection(asyncio.Protocol):
 
     def write(self, chunk: bytes) -> None:
         """More of a frame whose beginning `send` has sent."""
-        assert self._transport is not None
-        self._transport.write(chunk)
+        if self.reauthentication is None or not self.reauthentication.keeps_more(chunk):
+            assert self._transport is not None
+            self._transport.write(chunk)
 
     async def request(self, api_key: int, version: int, message: Message) -> Message:
         """Ask something on the gateway's own behalf. Raises ProtocolError or TimeoutError."""
-        struct = response_struct(api_key, version)
-        flexible = request_struct(api_key, version).flexible
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        own = _OwnRequest(struct, struct.flexible and api_key != api_versions.KEY, future)
-        own.broker_correlation_id = self.next_correlation_id()
-        body = encode(message)
-        client_id = encode_client_id(b"zonegate")
-        head = request_head(len(body), api_key, version, own.broker_correlation_id, client_id, flexible)
-        self.send((head, body), len(head) + len(body), own)
+
+        def take(answer: Message) -> None:
+            if not future.done():
+                future.set_result(answer)
+
+        def fail(detail: str) -> None:
+            if not future.done():
+                future.set_exception(BrokerProtocolError(detail))
+
+        own = OwnRequest(BrokerRequest(api_key, version, message), self.next_correlation_id(), take, fail)
+        frame = own.frame()
+        self.send(frame, sum(map(len, frame)), own)
         async with asyncio.timeout(REQUEST_SECONDS):
             return await future
+
+    def ask(self, request: BrokerRequest, take: OnAnswer) -> None:
+        """Send a request of the gateway's own at once; `take` gets the answer, unless the connection ends first."""
+        own = OwnRequest(request, self.next_correlation_id(), take, lambda _detail: None)
+        frame = own.frame()
+        self.put(frame, sum(map(len, frame)), own)
 
     # responses
 
@@ -196,15 +217,30 @@ class BrokerConnection(asyncio.Protocol):
 
 
 async def connect(
-    address: tuple[str, int], config: ClusterConfig, on_lost: OnLost, client_gate: ReadGate, budget: MemoryBudget
+    address: tuple[str, int], upstream: Upstream, on_lost: OnLost, client_gate: ReadGate, budget: MemoryBudget
 ) -> BrokerConnection:
     """An authenticated connection that knows the broker's versions. Raises OSError, TimeoutError, ProtocolError."""
     loop = asyncio.get_running_loop()
+    host, port = address
+    context = upstream.context
     async with asyncio.timeout(CONNECT_SECONDS):
-        _, connection = await loop.create_connection(lambda: BrokerConnection(on_lost, client_gate, budget), *address)
         try:
-            if config.security_protocol == "SASL_PLAINTEXT":
-                await _authenticate(connection, config)
+            _, connection = await loop.create_connection(
+                lambda: BrokerConnection(on_lost, client_gate, budget),
+                host,
+                port,
+                ssl=context,
+                server_hostname=None if context is None else host,
+            )
+        except OSError as error:
+            if context is None:
+                raise
+            raise ConnectionError(tls_problem(error)) from None
+        try:
+            if upstream.signs_in:
+                lifetime = await _converse(connection, sign_in(upstream))
+                if lifetime > 0:
+                    connection.reauthentication = Reauthentication(connection, upstream, client_gate, lifetime)
             request = request_struct(api_versions.KEY, 4).new(
                 client_software_name="zonegate", client_software_version="0"
             )
@@ -215,12 +251,11 @@ async def connect(
     return connection
 
 
-async def _authenticate(connection: BrokerConnection, config: ClusterConfig) -> None:
-    handshake: Any = await connection.request(17, 1, request_struct(17, 1).new(mechanism=sasl.PLAIN))
-    if handshake.error_code:
-        raise BrokerProtocolError(f"the broker offers {', '.join(handshake.mechanisms)}, not {sasl.PLAIN}")
-    token = sasl.build_plain(config.username or "", config.password or "")
-    answer: Any = await connection.request(36, 2, request_struct(36, 2).new(auth_bytes=token))
-    if answer.error_code:
-        name = ErrorCode.SASL_AUTHENTICATION_FAILED.name
-        raise BrokerProtocolError(f"the broker refused sasl.username {config.username!r} ({name})")
+async def _converse(connection: BrokerConnection, conversation: Conversation) -> float:
+    request = next(conversation)
+    while True:
+        answer = await connection.request(request.api_key, request.version, request.message)
+        try:
+            request = conversation.send(answer)
+        except StopIteration as done:
+            return float(done.value)

@@ -32,6 +32,7 @@ class CloseReason(enum.StrEnum):
     BROKER_UNREACHABLE = "broker_unreachable"
     BROKER_CLOSED = "broker_closed"
     BROKER_PROTOCOL_ERROR = "broker_protocol_error"
+    BROKER_LOGIN_REFUSED = "broker_login_refused"
     # ours
     ZONE_CHANGED = "zone_changed"
     CREDENTIAL_REVOKED = "credential_revoked"

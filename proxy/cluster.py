@@ -14,6 +14,7 @@ from protocol import api_versions
 from protocol.errors import ProtocolError
 from protocol.schema import request_struct
 from proxy.broker import BrokerConnection, connect
+from proxy.broker_login import Upstream
 from proxy.config import ClusterConfig
 from proxy.flow import MemoryBudget, ReadGate
 from proxy.metrics import GatewayMetrics
@@ -42,6 +43,7 @@ class Cluster:
         self.problem = "not asked yet"
         self.versions: dict[int, api_versions.BrokerVersions] = {}
         self.on_brokers: Callable[[Iterable[int]], Awaitable[None]] | None = None
+        self.upstream = Upstream(config, metrics)
         self._config = config
         self._budget = budget
         self._metrics = metrics
@@ -164,4 +166,4 @@ class Cluster:
         raise OSError("; ".join(problems))
 
     async def _open(self, address: Address) -> BrokerConnection:
-        return await connect(address, self._config, lambda _reason, _detail: None, ReadGate(), self._budget)
+        return await connect(address, self.upstream, lambda _reason, _detail: None, ReadGate(), self._budget)

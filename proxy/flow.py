@@ -15,6 +15,7 @@ class Hold(enum.IntFlag):
     IN_FLIGHT = enum.auto()
     EXCLUSIVE = enum.auto()
     MEMORY = enum.auto()
+    REAUTHENTICATING = enum.auto()
     CLOSING = enum.auto()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final
@@ -143,6 +144,10 @@ class Gateway:
                 session.close(CloseReason.CREDENTIAL_REVOKED, f"credential {session.credential_id} was removed")
         if self._started:
             self._spawn(self._learn_topic_ids(), "learn topic ids")
+
+    def use_cluster_tls(self, context: ssl.SSLContext | None) -> None:
+        """New connections to the brokers are opened with it; those that exist keep theirs."""
+        self._services.cluster.upstream.context = context
 
     async def stop(self) -> None:
         """Accept no more, let answers under way finish within the grace time, then close everything."""

@@ -66,6 +66,7 @@ class GatewayMetrics(Collector):
         self.connections_closed: defaultdict[str, int] = defaultdict(int)
         self.authentication_failures: defaultdict[str, int] = defaultdict(int)
         self.upstream_reachable = False
+        self.upstream_reauthentications = 0
         self.registry = CollectorRegistry()
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
@@ -137,6 +138,11 @@ class GatewayMetrics(Collector):
         yield CounterMetricFamily("zonegate_connections_opened", "Connections accepted.", self.connections_opened)
         yield GaugeMetricFamily(
             "zonegate_upstream_reachable", "1 while the Kafka cluster answers.", int(self.upstream_reachable)
+        )
+        yield CounterMetricFamily(
+            "zonegate_upstream_reauthentications",
+            "Times that a connection to a broker signed in again (KIP-368).",
+            self.upstream_reauthentications,
         )
 
 

@@ -272,7 +272,7 @@ class ClientSession(asyncio.Protocol):
         for address in self._services.cluster.candidates(self._broker_id):
             try:
                 broker = await connect(
-                    address, self._services.config.cluster, self._on_broker_lost, self.gate, self._services.budget
+                    address, self._services.cluster.upstream, self._on_broker_lost, self.gate, self._services.budget
                 )
             except (OSError, TimeoutError, ProtocolError) as error:
                 problems.append(str(error) or type(error).__name__)

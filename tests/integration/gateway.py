@@ -146,11 +146,11 @@ class Gateway:
         """Returns once the gateway says that it is ready."""
         self.launch()
         try:
-            wait_until(self._is_up, "a ready gateway", START_SECONDS)
+            wait_until(self.is_up, "a ready gateway", START_SECONDS)
         except (TimeoutError, AssertionError) as error:
             raise AssertionError(f"{error}; the gateway's log:\n{self.log_text()}") from None
 
-    def _is_up(self) -> bool:
+    def is_up(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"the gateway ended with exit code {self._process.returncode}"
         try:

@@ -27,6 +27,7 @@ from tests.kafka.waiting import wait_until
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
+PORTS_PER_BROKER = 5
 TOOL_SECONDS = 60.0
 
 
@@ -171,7 +172,7 @@ class KafkaCluster(Cluster):
 
     users (name -> password) adds a SASL_PLAINTEXT listener with PLAIN. acl adds Kafka's StandardAuthorizer: users then
     may only what ACLs allow, except super_users; the plaintext listener's ANONYMOUS may do everything. config overrides
-    broker settings.
+    broker settings. security adds listeners with TLS, users of SCRAM, and sessions that end.
     """
 
     def __init__(
@@ -180,15 +181,19 @@ class KafkaCluster(Cluster):
         users: Mapping[str, str] | None = None,
         super_users: Sequence[str] = (),
         config: Mapping[str, str] | None = None,
+        security: settings.Security | None = None,
         kafka: Distribution | None = None,
     ) -> None:
-        ports = free_ports(3 * len(settings.BROKER_IDS))
+        ports = free_ports(PORTS_PER_BROKER * len(settings.BROKER_IDS))
         self._layout = settings.Layout(
-            ports={node: settings.Ports(ports.pop(), ports.pop(), ports.pop()) for node in settings.BROKER_IDS},
+            ports={
+                node: settings.Ports(*(ports.pop() for _ in range(PORTS_PER_BROKER))) for node in settings.BROKER_IDS
+            },
             users=dict(users or {}),
             super_users=tuple(super_users),
             acl=acl,
             config=dict(config or {}),
+            security=security or settings.Security(),
         )
         super().__init__(self._addresses({node: each.broker for node, each in self._layout.ports.items()}), kafka)
         self.cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
@@ -206,6 +211,10 @@ class KafkaCluster(Cluster):
         if not self._layout.users:
             raise ValueError("KafkaCluster has a SASL listener only when it is given users")
         return self._addresses({node: each.sasl for node, each in self._layout.ports.items()})
+
+    def bootstrap_of(self, listener: str) -> str:
+        """Addresses of the listener SASL_PLAINTEXT, SASL_SSL or SSL."""
+        return self._addresses({node: each.of(listener) for node, each in self._layout.ports.items()})
 
     @property
     def broker_ids(self) -> tuple[int, ...]:
@@ -297,7 +306,13 @@ class KafkaCluster(Cluster):
                 raise KafkaStartError(f"formatting a broker's storage failed:\n{output}")
 
     def _format_args(self, broker_id: int) -> list[str]:
-        return ["format", "--cluster-id", self.cluster_id, "--config", str(self._properties_file(broker_id))]
+        users = [
+            f"{mechanism}=[name={name},password={password}]"
+            for name, password in self._layout.security.scram_users.items()
+            for mechanism in settings.SCRAM
+        ]
+        arguments = ["format", "--cluster-id", self.cluster_id, "--config", str(self._properties_file(broker_id))]
+        return [*arguments, *(argument for user in users for argument in ("--add-scram", user))]
 
     def _spawn(self, broker_id: int) -> BrokerProcess:
         options = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-Dkafka.log.level=INFO", "-Djava.awt.headless=true")

@@ -6,6 +6,7 @@ testcontainers removes the containers when the run ends, also when it is killed.
 """
 
 import os
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -85,7 +86,7 @@ class ContainerCluster(KafkaCluster):
         """Each container formats its storage itself, when it starts for the first time."""
 
     def _spawn(self, broker_id: int) -> BrokerProcess:
-        formatting = " ".join(self._format_args(broker_id))
+        formatting = shlex.join(self._format_args(broker_id))
         properties = self._properties_file(broker_id)
         start = (
             f"{BIN}/kafka-storage.sh {formatting} --ignore-formatted && exec {BIN}/kafka-server-start.sh {properties}"

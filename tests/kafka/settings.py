@@ -3,8 +3,12 @@
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 BROKER_IDS = (1, 2, 3)
+
+SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+SCRAM_MODULE = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +16,29 @@ class Ports:
     broker: int
     controller: int
     sasl: int
+    ssl: int
+    sasl_ssl: int
+
+    def of(self, listener: str) -> int:
+        return {"SASL_PLAINTEXT": self.sasl, "SSL": self.ssl, "SASL_SSL": self.sasl_ssl}[listener]
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """How clients sign in beyond PLAIN: a TLS listener without one of these stores doesn't exist.
+
+    scram_users (name -> password) may sign in with SCRAM wherever there is SASL. max_reauth_ms is Kafka's
+    connections.max.reauth.ms of every SASL listener.
+    """
+
+    sasl_ssl_store: Path | None = None
+    """PEM file of the brokers' key and certificate on the listener SASL_SSL."""
+    ssl_store: Path | None = None
+    """The same on the listener SSL, which demands clients' certificates."""
+    client_ca: Path | None = None
+    """Whose certificates clients must have there."""
+    scram_users: Mapping[str, str] = field(default_factory=dict)
+    max_reauth_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +50,7 @@ class Layout:
     super_users: tuple[str, ...] = ()
     acl: bool = False
     config: Mapping[str, str] = field(default_factory=dict)
+    security: Security = field(default_factory=Security)
 
 
 def host(broker_id: int) -> str:
@@ -57,15 +85,44 @@ def _listeners(layout: Layout, broker_id: int) -> dict[str, str]:
     listeners = {"PLAINTEXT": ports.broker, "CONTROLLER": ports.controller}
     settings = {}
     if layout.users:
-        listeners["SASL_PLAINTEXT"] = ports.sasl
-        settings["sasl.enabled.mechanisms"] = "PLAIN"
-        settings["listener.name.sasl_plaintext.plain.sasl.jaas.config"] = _jaas(layout.users)
+        mechanisms = ["PLAIN", *(SCRAM if layout.security.scram_users else ())]
+        settings["sasl.enabled.mechanisms"] = ",".join(mechanisms)
+        for name in ("SASL_PLAINTEXT", *(["SASL_SSL"] if layout.security.sasl_ssl_store else ())):
+            listeners[name] = ports.of(name)
+            settings |= _sasl(f"listener.name.{name.lower()}", layout, mechanisms)
+    settings |= _tls(layout.security)
+    if layout.security.ssl_store:
+        listeners["SSL"] = ports.ssl
     addresses = {name: f"{name}://{host(broker_id)}:{port}" for name, port in listeners.items()}
     settings["listeners"] = ",".join(addresses.values())
     settings["advertised.listeners"] = ",".join(addresses[name] for name in addresses if name != "CONTROLLER")
     settings["listener.security.protocol.map"] = (
-        "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT"
+        "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL"
     )
+    return settings
+
+
+def _sasl(listener: str, layout: Layout, mechanisms: Iterable[str]) -> dict[str, str]:
+    settings = {}
+    for mechanism in mechanisms:
+        prefix = f"{listener}.{mechanism.lower()}"
+        settings[f"{prefix}.sasl.jaas.config"] = _jaas(layout.users) if mechanism == "PLAIN" else SCRAM_MODULE
+        if layout.security.max_reauth_ms:
+            settings[f"{prefix}.connections.max.reauth.ms"] = str(layout.security.max_reauth_ms)
+    return settings
+
+
+def _tls(security: Security) -> dict[str, str]:
+    stores = {
+        "sasl_ssl.ssl.keystore": security.sasl_ssl_store,
+        "ssl.ssl.keystore": security.ssl_store,
+        "ssl.ssl.truststore": security.client_ca,
+    }
+    settings = {"listener.name.ssl.ssl.client.auth": "required"} if security.ssl_store else {}
+    for name, store in stores.items():
+        if store is not None:
+            settings[f"listener.name.{name}.type"] = "PEM"
+            settings[f"listener.name.{name}.location"] = str(store)
     return settings
 
 

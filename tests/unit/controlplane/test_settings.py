@@ -12,7 +12,6 @@ from proxy.config import ClusterConfig, GatewayConfig, ListenerConfig
 from tests.unit.controlplane.conftest import WriteFile
 
 MINIMAL = "cluster: {bootstrap.servers: 'broker1:9092'}\n"
-LOGIN_LINE = 'org.apache.kafka.common.security.plain.PlainLoginModule required username="gate" password="s3 cret\\"";'
 
 
 def errors_of(file: Path | None, environment: dict[str, str] | None = None) -> list[str]:
@@ -90,22 +89,6 @@ def test_every_field(write: WriteFile) -> None:
     )
 
 
-def test_a_login_as_java_clients_write_it(write: WriteFile) -> None:
-    file = write(
-        "zonegate.yaml",
-        f"""\
-        cluster:
-          bootstrap.servers: broker1:9092
-          security.protocol: SASL_PLAINTEXT
-          sasl.jaas.config: {LOGIN_LINE!r}
-        """.replace("\\\\", "\\"),
-    )
-
-    config = load_settings(file, {}).gateway_config()
-
-    assert (config.cluster.username, config.cluster.password) == ("gate", 's3 cret"')
-
-
 def test_secrets_are_in_no_representation(write: WriteFile) -> None:
     environment = {
         "ZONEGATE_CLUSTER_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
@@ -164,6 +147,11 @@ def test_the_variables() -> None:
         "ZONEGATE_CLUSTER_SASL_JAAS_CONFIG",
         "ZONEGATE_CLUSTER_SASL_USERNAME",
         "ZONEGATE_CLUSTER_SASL_PASSWORD",
+        "ZONEGATE_CLUSTER_SSL_CA_LOCATION",
+        "ZONEGATE_CLUSTER_SSL_CERTIFICATE_LOCATION",
+        "ZONEGATE_CLUSTER_SSL_KEY_LOCATION",
+        "ZONEGATE_CLUSTER_SSL_KEY_PASSWORD",
+        "ZONEGATE_CLUSTER_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM",
         "ZONEGATE_CREDENTIALS_FILE",
         "ZONEGATE_ADMIN_LISTEN",
         "ZONEGATE_SHUTDOWN_GRACE_SECONDS",
@@ -240,86 +228,6 @@ RULES = {
 @pytest.mark.parametrize(("text", "error"), RULES.values(), ids=RULES.keys())
 def test_a_rule(write: WriteFile, text: str, error: str) -> None:
     assert errors_of(write("zonegate.yaml", MINIMAL + text + "\n")) == [f"zonegate.yaml:{error}"]
-
-
-JAAS_EXPECTED = 'write org.apache.kafka.common.security.plain.PlainLoginModule required username="…" password="…";'
-
-CLUSTER_RULES = {
-    "no servers": (
-        {"id": "partner1"},
-        "1: cluster.bootstrap.servers: is missing; add it, for example 'bootstrap.servers: broker1:9092,broker2:9092'",
-    ),
-    "empty servers": (
-        {"bootstrap.servers": " , "},
-        "2: cluster.bootstrap.servers: needs the brokers' addresses with commas between them, "
-        "for example 'broker1:9092,broker2:9092'",
-    ),
-    "server without a port": (
-        {"bootstrap.servers": "a:1,b"},
-        "2: cluster.bootstrap.servers: 'b' is not an address; write host:port, for example '0.0.0.0:9094'",
-    ),
-    "TLS": (
-        {"bootstrap.servers": "a:1", "security.protocol": "SSL"},
-        "3: cluster.security.protocol: SSL is not supported yet; use PLAINTEXT or SASL_PLAINTEXT",
-    ),
-    "TLS and a login": (
-        {"bootstrap.servers": "a:1", "security.protocol": "SASL_SSL"},
-        "3: cluster.security.protocol: SASL_SSL is not supported yet; use PLAINTEXT or SASL_PLAINTEXT",
-    ),
-    "unknown protocol": (
-        {"bootstrap.servers": "a:1", "security.protocol": "TLS"},
-        "3: cluster.security.protocol: 'TLS' is not known here; use one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL",
-    ),
-    "another mechanism": (
-        {"bootstrap.servers": "a:1", "sasl.mechanism": "SCRAM-SHA-256"},
-        "3: cluster.sasl.mechanism: 'SCRAM-SHA-256' is not supported; the mechanism towards the cluster is PLAIN",
-    ),
-    "a login without effect": (
-        {"bootstrap.servers": "a:1", "sasl.username": "gate"},
-        "3: cluster.sasl.username: has no effect with security.protocol PLAINTEXT; use SASL_PLAINTEXT or remove it",
-    ),
-    "a login without a password": (
-        {"bootstrap.servers": "a:1", "security.protocol": "SASL_PLAINTEXT", "sasl.username": "gate"},
-        "1: cluster.sasl.password: is missing; "
-        "SASL_PLAINTEXT needs sasl.username and sasl.password, or sasl.jaas.config",
-    ),
-    "two logins": (
-        {
-            "bootstrap.servers": "a:1",
-            "security.protocol": "SASL_PLAINTEXT",
-            "sasl.jaas.config": LOGIN_LINE,
-            "sasl.username": "gate",
-        },
-        "5: cluster.sasl.username: is given by sasl.jaas.config too; keep one of the two",
-    ),
-    "a login of another mechanism": (
-        {"bootstrap.servers": "a:1", "sasl.jaas.config": LOGIN_LINE.replace("plain.Plain", "scram.Scram")},
-        f"3: cluster.sasl.jaas.config: is not a login for PLAIN; {JAAS_EXPECTED}",
-    ),
-    "a login without its semicolon": (
-        {"bootstrap.servers": "a:1", "sasl.jaas.config": LOGIN_LINE[:-1]},
-        f"3: cluster.sasl.jaas.config: must end with a semicolon after its options; {JAAS_EXPECTED}",
-    ),
-    "a login line without a password": (
-        {"bootstrap.servers": "a:1", "sasl.jaas.config": LOGIN_LINE.replace("password", "pass")},
-        f"3: cluster.sasl.jaas.config: needs username and password; {JAAS_EXPECTED}",
-    ),
-    "a password that is a number": (
-        {"bootstrap.servers": "a:1", "sasl.password": 123456},
-        "3: cluster.sasl.password: the value does not fit; write text here, in quotes if it looks like a number",
-    ),
-}
-
-
-@pytest.mark.parametrize(("cluster", "error"), CLUSTER_RULES.values(), ids=CLUSTER_RULES.keys())
-def test_a_rule_of_the_cluster(write: WriteFile, cluster: dict[str, str | int], error: str) -> None:
-    lines = []
-    for name, value in cluster.items():
-        quoted = str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
-        lines.append(f"  {name}: {quoted}\n")
-    file = write("zonegate.yaml", "cluster:\n" + "".join(lines))
-
-    assert errors_of(file) == [f"zonegate.yaml:{error}"]
 
 
 def test_an_error_in_a_variable_names_the_variable(write: WriteFile) -> None:

@@ -32,6 +32,7 @@ from proxy.accept import Door
 from proxy.apis.plan import RequestPlan
 from proxy.apis.table import OFFERED, plans_for
 from proxy.broker import BrokerConnection, OnLost
+from proxy.broker_login import Upstream
 from proxy.close import CloseReason
 from proxy.cluster import Cluster
 from proxy.config import ClusterConfig, GatewayConfig, Limits, ListenerConfig
@@ -191,7 +192,7 @@ class Playbook:
         return cast("asyncio.Task[None]", None)
 
     async def _connect(
-        self, address: tuple[str, int], config: ClusterConfig, on_lost: OnLost, gate: ReadGate, budget: MemoryBudget
+        self, address: tuple[str, int], upstream: Upstream, on_lost: OnLost, gate: ReadGate, budget: MemoryBudget
     ) -> BrokerConnection:
         if not self.broker_answers_connects:
             raise OSError(f"{address[0]} refuses")
