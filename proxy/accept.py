@@ -8,6 +8,7 @@ import logging
 import ssl
 from typing import Final, cast
 
+from proxy.audit import Ending
 from proxy.close import CloseReason
 from proxy.routing import Listener
 from proxy.session import ClientSession, Services
@@ -90,6 +91,8 @@ class Door(asyncio.Protocol):
             "listener": self._listener.config.name,
         }
         _log.info("connection ended", extra=extra)
+        origin = self._services.audit.origin(self._transport, self._listener.config.name, self._broker_id)
+        self._services.audit.connection_ended(origin, None, Ending(reason=reason, detail=detail))
 
     def abort(self) -> None:
         """End the connection now."""

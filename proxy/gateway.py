@@ -1,16 +1,20 @@
 """One gateway process: start, live changes, graceful stop."""
 
 import asyncio
+import contextlib
 import logging
+from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final
 
+from policies.changes import credential_changes, zone_changes
 from policies.credentials import Credential
 from policies.zone import Zone
 from protocol.errors import ProtocolError
 from proxy.accept import Door
 from proxy.apis.table import all_plans
+from proxy.audit import Audit, Sink
 from proxy.close import CloseReason
 from proxy.cluster import RETRY_SECONDS, Cluster
 from proxy.config import GatewayConfig
@@ -27,6 +31,9 @@ _log = logging.getLogger("zonegate.gateway")
 DEADLINE_CHECK_SECONDS: Final = 0.5
 """Whatever ends a session because of the time ends it within a second."""
 
+CUT_OFF_SECONDS: Final = 1.0
+"""For connections that were cut off to be gone; that takes a turn or two."""
+
 
 def build_mechanisms(zones: ZoneRegistry) -> Mapping[str, Mechanism]:
     """Every mechanism that a listener may offer, by name."""
@@ -36,16 +43,26 @@ def build_mechanisms(zones: ZoneRegistry) -> Mapping[str, Mechanism]:
 class Gateway:
     """The data plane. `start` and `stop` once each; `apply` at any time."""
 
-    def __init__(self, config: GatewayConfig, zones: Sequence[Zone], credentials: Sequence[Credential]) -> None:
+    def __init__(
+        self,
+        config: GatewayConfig,
+        zones: Sequence[Zone],
+        credentials: Sequence[Credential],
+        audit_sink: Sink | None = None,
+    ) -> None:
         self.metrics = GatewayMetrics()
         self._config = config
         self._tasks: set[asyncio.Task[None]] = set()
         registry = ZoneRegistry(self.metrics)
         registry.apply(zones, credentials)
+        self._served = zones, credentials
         budget = MemoryBudget(config.limits.assembly_bytes)
         cluster = Cluster(config.cluster, budget, self.metrics)
         mechanisms = build_mechanisms(registry)
-        self._services = Services(config, registry, cluster, self.metrics, budget, self._spawn, mechanisms)
+        self._audit = Audit(audit_sink, lambda username: registry.account(username) is not None)
+        self._services = Services(
+            config, registry, cluster, self.metrics, budget, self._spawn, mechanisms, audit=self._audit
+        )
         self._services.routing = Routing(config.listeners, self._accept)
         self._started = False
         self._stopping = False
@@ -75,6 +92,7 @@ class Gateway:
         self._spawn(services.cluster.run(), "watch the cluster")
         self._spawn(self._watch_deadlines(), "watch deadlines")
         self._started = True
+        self._audit.write("gateway_start", self._counts())
         _log.info("ready", extra={"event": "ready", "zones": len(services.zones.zones)})
 
     async def _reach_cluster(self) -> None:
@@ -123,15 +141,26 @@ class Gateway:
             now = monotonic()
             for session in list(self._services.sessions):
                 session.check_deadlines(now)
+            self._audit.tick()
+
+    def _counts(self) -> Mapping[str, int]:
+        zones, credentials = self._served
+        return {"zones": len(zones), "credentials": len(credentials)}
 
     def apply(self, zones: Sequence[Zone], credentials: Sequence[Credential]) -> None:
         """Serve these from now on. Sessions that lost a right or their credential are ended; others go on."""
         changes = self._services.zones.apply(zones, credentials)
+        ended_zones, ended_credentials = Counter[str](), Counter[str]()
         for session in list(self._services.sessions):
             if session.zone_name in changes.shrunken_zones:
+                ended_zones[session.zone_name] += not session.closed
                 session.close(CloseReason.ZONE_CHANGED, "the zone was changed or removed")
             elif session.credential_id in changes.revoked_credentials:
+                ended_credentials[session.credential_id] += not session.closed
                 session.close(CloseReason.CREDENTIAL_REVOKED, f"credential {session.credential_id} was removed")
+        before, self._served = self._served, (zones, credentials)
+        self._audit.zones_changed(zone_changes(before[0], zones), ended_zones)
+        self._audit.credentials_changed(credential_changes(before[1], credentials), ended_credentials)
         if self._started:
             self._spawn(self._learn_topic_ids(), "learn topic ids")
 
@@ -151,8 +180,17 @@ class Gateway:
             _log.warning("answers did not finish in time", extra={"event": "drain", "open": len(services.sessions)})
         for session in list(services.sessions):
             session.abort()
+        await self._see_them_gone()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._audit.finish()
+        self._audit.write("gateway_stop", {})
         _log.info("stopped", extra={"event": "stopped"})
+
+    async def _see_them_gone(self) -> None:
+        """What was cut off ends in a later turn of the event loop, and leaves its line then."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CUT_OFF_SECONDS):
+                await self._services.all_closed()

@@ -13,10 +13,12 @@ from time import monotonic, time
 from typing import Final, Protocol, cast
 
 from protocol.api_versions import BrokerVersions
+from protocol.error_codes import ErrorCode
 from protocol.errors import BrokerProtocolError, ClientProtocolError, EncodeError, ProtocolError
 from protocol.framing import FrameReader, Sink
 from protocol.session_state import SessionState
 from proxy.apis.table import plans_for
+from proxy.audit import Audit, Ending, Origin
 from proxy.authentication import Authentication, NotAuthenticatedError
 from proxy.broker import BrokerConnection, connect, write_pieces
 from proxy.close import CloseReason
@@ -27,6 +29,7 @@ from proxy.flow import Hold, MemoryBudget, ReadGate
 from proxy.mechanisms.mechanism import Mechanism, Principal
 from proxy.metrics import GatewayMetrics
 from proxy.pipeline import HOLDS_REQUESTS, Pipeline, UnsupportedApiError
+from proxy.resources import Resource
 from proxy.routing import Listener, Routing
 from proxy.zones import ZoneRegistry, ZoneState
 
@@ -67,6 +70,7 @@ class Services:
     sessions: "set[ClientSession]" = field(default_factory=set)
     arriving: "set[Arriving]" = field(default_factory=set)
     """Connections that are in their TLS handshake."""
+    audit: Audit = field(default_factory=Audit)
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def forget(self, session: "ClientSession") -> None:
@@ -118,6 +122,7 @@ class ClientSession(asyncio.Protocol):
         self._authentication = Authentication(mechanisms, self._broker_versions, time)
         self._state = SessionState.CONNECTED
         self._transport: asyncio.Transport | None = None
+        self._origin: Origin
         self._broker: BrokerConnection | None = None
         self._pipeline: Pipeline | None = None
         self._peer = ""
@@ -137,6 +142,7 @@ class ClientSession(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if peer else ""
+        self._origin = self._services.audit.origin(transport, self._listener.config.name, self._broker_id)
         self.gate.attach(self._transport)
         self._services.sessions.add(self)
         self._services.metrics.connections_opened += 1
@@ -246,12 +252,15 @@ class ClientSession(asyncio.Protocol):
         self.zone_name = principal.zone
         self.credential_id = principal.credential.id if principal.credential is not None else ""
         self._services.metrics.connections[self.zone_name] += 1
+        self._services.audit.authenticated(self._origin, principal)
         self.reader.max_frame_bytes = self._limits.frame_bytes
         self._hold(Hold.CONNECTING)
         self._services.spawn(self._connect(), f"connect {self._peer}")
 
     def _on_failed_authentication(self, reply: bytes) -> None:
-        self._services.metrics.authentication_failures[self._authentication.failure] += 1
+        tried = self._authentication
+        self._services.metrics.authentication_failures[tried.failure] += 1
+        self._services.audit.authentication_failed(self._origin, tried.mechanism, tried.failure, tried.username)
         self._hold(Hold.CLOSING)
 
         def answer_and_close() -> None:
@@ -318,6 +327,11 @@ class ClientSession(asyncio.Protocol):
         if self._transport is not None:
             self._sent_bytes += size
             write_pieces(self._transport, pieces, size)
+
+    def on_refused(self, api_key: int, error: ErrorCode, resource: Resource, count: int) -> None:
+        assert self._authentication.principal is not None
+        principal = self._authentication.principal
+        self._services.audit.refused(self._origin, principal, api_key, error, resource, count)
 
     def resume_soon(self) -> None:
         asyncio.get_running_loop().call_soon(self._resume)
@@ -396,6 +410,10 @@ class ClientSession(asyncio.Protocol):
     def _partial_allowance(self) -> float:
         return self._limits.partial_frame_seconds + self._partial_bytes / self._limits.partial_frame_bytes_per_second
 
+    @property
+    def closed(self) -> bool:
+        return self._state is SessionState.CLOSED
+
     def _end(self) -> None:
         """The client's connection is gone."""
         self._state = SessionState.CLOSED
@@ -411,6 +429,17 @@ class ClientSession(asyncio.Protocol):
             metrics.connections[self.zone_name] -= 1
         metrics.connections_closed[self._reason.value if self._reason is not None else ""] += 1
         _log.info("connection ended", extra=self._summary())
+        self._services.audit.connection_ended(self._origin, self._authentication.principal, self._ending())
+
+    def _ending(self) -> Ending:
+        return Ending(
+            reason=self._reason if self._reason is not None else CloseReason.INTERNAL_ERROR,
+            detail=self._detail,
+            seconds=monotonic() - self._opened,
+            requests=self._pipeline.requests if self._pipeline is not None else 0,
+            bytes_in=self._received_bytes,
+            bytes_out=self._sent_bytes,
+        )
 
     def _summary(self) -> dict[str, object]:
         principal = self._authentication.principal
