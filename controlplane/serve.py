@@ -1,6 +1,7 @@
 """The composition root of `zonegate serve`: settings, zones and credentials in, one running gateway out."""
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -12,6 +13,7 @@ from typing import Protocol
 
 import uvloop
 
+from controlplane.audit_log import AuditLog, open_audit_log
 from controlplane.http import AdminServer, Observed, create_app
 from controlplane.logs import configure_logging
 from controlplane.settings import Settings, load_settings
@@ -47,12 +49,17 @@ def run(config: FilePath | None, zones_dir: FilePath) -> None:
     """Serves until a signal. Raises ConfigurationError or StartError."""
     settings = load_settings(config, os.environ)
     desired = DesiredState(zones_dir, settings.credentials_file, settings.cluster.id)
+    audit_log = open_audit_log(settings.audit)
     configure_logging(settings.log)
-    uvloop.run(_main(settings, desired))
+    with audit_log if audit_log is not None else contextlib.nullcontext():
+        uvloop.run(_main(settings, desired, audit_log))
 
 
-async def _main(settings: Settings, desired: DesiredState) -> None:
-    gateway = Gateway(settings.gateway_config(), desired.zones, desired.credentials)
+async def _main(settings: Settings, desired: DesiredState, audit_log: AuditLog | None) -> None:
+    sink = audit_log.append if audit_log is not None else None
+    gateway = Gateway(settings.gateway_config(), desired.zones, desired.credentials, sink)
+    if audit_log is not None:
+        gateway.metrics.registry.register(audit_log)
     await serve(settings, desired, gateway)
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from controlplane.audit_settings import AuditSettings
 from controlplane.cluster_settings import ClusterSettings, login_violations
 from controlplane.model_errors import fields_by_name, submodel, violations
 from controlplane.problems import ConfigurationError, Path, Problem, did_you_mean, field_name
@@ -46,6 +47,7 @@ class Settings(Section):
     admin_listen: Address = HostPort("0.0.0.0", 8888)  # noqa: S104 - so do probes and Prometheus
     shutdown_grace_seconds: Annotated[float, Number, Field(ge=0, allow_inf_nan=False)] = 10
     log: LogSettings = LogSettings()
+    audit: AuditSettings = AuditSettings()
 
     def gateway_config(self) -> GatewayConfig:
         return GatewayConfig(
@@ -108,7 +110,11 @@ def load_settings(file: FilePath | None, environment: Mapping[str, str]) -> Sett
     if problems:
         raise ConfigurationError(problems)
     base = file.parent if file else FilePath()
-    return settings.model_copy(update={"credentials_file": base / settings.credentials_file})
+    seen_from_here = {
+        "credentials_file": base / settings.credentials_file,
+        "audit": settings.audit.relative_to(base),
+    }
+    return settings.model_copy(update=seen_from_here)
 
 
 def _read(file: FilePath | None) -> _Source:
