@@ -8,7 +8,7 @@ import logging
 import ssl
 from typing import Final, cast
 
-from proxy.audit import Ending, Origin
+from proxy.audit import Origin
 from proxy.close import CloseReason
 from proxy.routing import Listener
 from proxy.session import ClientSession, Services
@@ -93,7 +93,7 @@ class Door(asyncio.Protocol):
             "listener": self._listener.config.name,
         }
         _log.info("connection ended", extra=extra)
-        self._services.audit.connection_ended(self._origin, None, Ending(reason=reason, detail=detail))
+        self._services.audit.connection_ended(self._origin, None, extra)
 
     def abort(self) -> None:
         """End the connection now."""

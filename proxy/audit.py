@@ -27,7 +27,6 @@ from policies.credentials import Credential
 from policies.sampling import Sample, Sampler
 from protocol.error_codes import ErrorCode
 from protocol.schema import API_NAMES, ZERO_ID
-from proxy.close import CloseReason
 from proxy.mechanisms.mechanism import Principal
 from proxy.resources import Resource, ResourceType, operation, topic_id_text
 
@@ -50,6 +49,8 @@ MAX_DETAIL_CHARACTERS: Final = 500
 MAX_LISTED_ALIASES: Final = 100
 """Of one change; their numbers are always told."""
 
+SUMMARY: Final = ("reason", "detail", "seconds", "requests", "bytes_in", "bytes_out")
+
 _MECHANISMS: Final = frozenset(("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI", "MTLS"))
 """Words that are shown; others are of a client's making."""
 
@@ -70,18 +71,6 @@ class Origin:
     tls_cipher: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """How a connection ended, and what there was of it."""
-
-    reason: CloseReason
-    detail: str = ""
-    seconds: float = 0.0
-    requests: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-
-
 class _Refusal(NamedTuple):
     origin: Origin
     principal: Principal
@@ -100,7 +89,7 @@ class _Failure(NamedTuple):
 
 class _Turned(NamedTuple):
     origin: Origin
-    ending: Ending
+    summary: Mapping[str, object]
 
 
 E = TypeVar("E")
@@ -162,23 +151,26 @@ class Audit:
             tls_cipher=cipher[0] if cipher is not None else None,
         )
 
-    def connection_ended(self, origin: Origin, principal: Principal | None, ending: Ending) -> None:
-        """The one line of a connection; connections that never signed in are sampled by address and reason."""
+    def connection_ended(self, origin: Origin, principal: Principal | None, summary: Mapping[str, object]) -> None:
+        """The one line of a connection; connections that never signed in are sampled by address and reason.
+
+        `summary` is what the ordinary log has of it: of `SUMMARY`, what is known.
+        """
         if self._sink is None:
             return
         if principal is None:
-            turned = _Turned(origin, ending)
-            self._turned.note((ending.reason, origin.listener), (origin.address,), turned, 1, self._ticks())
+            group = summary["reason"], origin.listener
+            self._turned.note(group, (origin.address,), _Turned(origin, summary), 1, self._ticks())
             return
-        self.write("connection", {"count": 1, **_whole(origin, ending), **_who(principal)})
+        self.write("connection", {"count": 1, **_whole(origin, summary), **_who(principal)})
 
     def _write_turned(self, sample: Sample[_Turned], now: float) -> None:
-        origin, ending = sample.latest
+        origin, summary = sample.latest
         fields = self._counted(sample, now)
         if sample.mixed:
-            fields |= {"reason": ending.reason.value, "listener": origin.listener}
+            fields |= {"reason": summary["reason"], "listener": origin.listener}
         else:
-            fields |= _whole(origin, ending)
+            fields |= _whole(origin, summary)
         self.write("connection", fields)
 
     # signing in
@@ -326,18 +318,15 @@ def _whence(origin: Origin) -> Fields:
     }
 
 
-def _whole(origin: Origin, ending: Ending) -> Fields:
-    return _whence(origin) | {
+def _whole(origin: Origin, summary: Mapping[str, object]) -> Fields:
+    fields = _whence(origin) | {
         "broker": origin.broker,
         "tls_version": origin.tls_version,
         "tls_cipher": origin.tls_cipher,
-        "reason": ending.reason.value,
-        "detail": _bounded(ending.detail, MAX_DETAIL_CHARACTERS) or None,
-        "seconds": round(ending.seconds, 3),
-        "requests": ending.requests,
-        "bytes_in": ending.bytes_in,
-        "bytes_out": ending.bytes_out,
+        **{name: summary[name] for name in SUMMARY if name in summary},
     }
+    fields["detail"] = _bounded(str(fields.get("detail", "")), MAX_DETAIL_CHARACTERS) or None
+    return fields
 
 
 def _who(principal: Principal) -> Fields:

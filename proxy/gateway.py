@@ -5,11 +5,12 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Final
 
 from policies.changes import credential_changes, zone_changes
 from policies.credentials import Credential
+from policies.expiries import Expiries
 from policies.zone import Zone
 from protocol.errors import ProtocolError
 from proxy.accept import Door
@@ -59,7 +60,9 @@ class Gateway:
         budget = MemoryBudget(config.limits.assembly_bytes)
         cluster = Cluster(config.cluster, budget, self.metrics)
         mechanisms = build_mechanisms(registry)
-        self._audit = Audit(audit_sink, lambda username: registry.account(username) is not None)
+        admin = config.passthrough.username if config.passthrough is not None else None
+        self._audit = Audit(audit_sink, lambda username: registry.account(username) is not None or username == admin)
+        self._expiries = Expiries(credentials, time())
         self._services = Services(
             config, registry, cluster, self.metrics, budget, self._spawn, mechanisms, audit=self._audit
         )
@@ -139,9 +142,16 @@ class Gateway:
         while True:
             await asyncio.sleep(DEADLINE_CHECK_SECONDS)
             now = monotonic()
+            self._note_expiries()
             for session in list(self._services.sessions):
                 session.check_deadlines(now)
             self._audit.tick()
+
+    def _note_expiries(self) -> None:
+        """Before sessions that lose their credential by it are ended."""
+        for credential in self._expiries.passed(time()):
+            using = [each for each in self._services.sessions if each.credential_id == credential.id]
+            self._audit.credential_expired(credential, sum(not each.closed for each in using))
 
     def _counts(self) -> Mapping[str, int]:
         zones, credentials = self._served
@@ -149,6 +159,8 @@ class Gateway:
 
     def apply(self, zones: Sequence[Zone], credentials: Sequence[Credential]) -> None:
         """Serve these from now on. Sessions that lost a right or their credential are ended; others go on."""
+        self._note_expiries()
+        self._expiries = Expiries(credentials, time())
         changes = self._services.zones.apply(zones, credentials)
         ended_zones, ended_credentials = Counter[str](), Counter[str]()
         for session in list(self._services.sessions):

@@ -18,7 +18,7 @@ from protocol.errors import BrokerProtocolError, ClientProtocolError, EncodeErro
 from protocol.framing import FrameReader, Sink
 from protocol.session_state import SessionState
 from proxy.apis.table import plans_for
-from proxy.audit import Audit, Ending, Origin
+from proxy.audit import Audit, Origin
 from proxy.authentication import Authentication, NotAuthenticatedError
 from proxy.broker import BrokerConnection, connect, write_pieces
 from proxy.close import CloseReason
@@ -428,18 +428,9 @@ class ClientSession(asyncio.Protocol):
         if self._authentication.principal is not None:
             metrics.connections[self.zone_name] -= 1
         metrics.connections_closed[self._reason.value if self._reason is not None else ""] += 1
-        _log.info("connection ended", extra=self._summary())
-        self._services.audit.connection_ended(self._origin, self._authentication.principal, self._ending())
-
-    def _ending(self) -> Ending:
-        return Ending(
-            reason=self._reason if self._reason is not None else CloseReason.INTERNAL_ERROR,
-            detail=self._detail,
-            seconds=monotonic() - self._opened,
-            requests=self._pipeline.requests if self._pipeline is not None else 0,
-            bytes_in=self._received_bytes,
-            bytes_out=self._sent_bytes,
-        )
+        summary = self._summary()
+        _log.info("connection ended", extra=summary)
+        self._services.audit.connection_ended(self._origin, self._authentication.principal, summary)
 
     def _summary(self) -> dict[str, object]:
         principal = self._authentication.principal
