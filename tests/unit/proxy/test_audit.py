@@ -10,11 +10,13 @@ from policies.zone import Alias, Permission, Zone
 from protocol.error_codes import ErrorCode
 from protocol.sasl import build_plain
 from protocol.schema import API_NAMES, known_versions, request_struct
+from proxy import gateway as gateway_module
 from proxy.apis.refusals import ANSWERS
 from proxy.audit import MAX_NAMES, WINDOW_SECONDS
 from proxy.close import CloseReason
+from proxy.gateway import Gateway
 from proxy.resources import Resource, ResourceType, operation
-from tests.unit.proxy.playbook import LIMITS, PASSWORD, ZONE, Dialogue, Playbook
+from tests.unit.proxy.playbook import CONFIG, LIMITS, PASSWORD, ZONE, Dialogue, Playbook
 from tests.unit.proxy.refusal_cases import CASES
 from tests.unit.proxy.test_refusals import build
 
@@ -402,6 +404,26 @@ def test_credentials_without_their_hashes() -> None:
             "sessions_ended": 0,
         }
         assert (expired["change"], expired["sessions_ended"]) == ("expired", 2)
+
+
+def test_a_gateway_tells_what_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr(gateway_module, "time", lambda: now[0])
+    told: list[Line] = []
+    first = Credential("first", "partner", "2030-01-01T00:00:00Z", "sha256:aa:bb", expires=1_100.0)
+    second = Credential("second", "partner", "2030-01-01T00:00:00Z", "sha256:aa:bb")
+    gateway = Gateway(CONFIG, [ZONE], [first], lambda line: told.append(dict(line)))
+    gateway.apply([ZONE], [first])
+    assert told == [], "what it starts with is no change"
+    now[0] = 1_100.0
+    gateway.apply([], [first, second])
+    assert [(line["event"], line["change"], line.get("credential_id"), line["sessions_ended"]) for line in told] == [
+        ("credential_change", "expired", "first", 0),
+        ("zone_change", "removed", None, 0),
+        ("credential_change", "added", "second", 0),
+    ]
+    gateway.apply([], [second])
+    assert [line["change"] for line in told[3:]] == ["removed"], "it expires once"
 
 
 def test_a_session_that_signs_in_again_says_so() -> None:
