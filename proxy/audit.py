@@ -49,6 +49,9 @@ MAX_DETAIL_CHARACTERS: Final = 500
 MAX_LISTED_ALIASES: Final = 100
 """Of one change; their numbers are always told."""
 
+LAST_SECOND: Final = 253_402_300_799.0
+"""Of the year 9999. A token's issuer may think further."""
+
 SUMMARY: Final = ("reason", "detail", "seconds", "requests", "bytes_in", "bytes_out")
 
 _MECHANISMS: Final = frozenset(("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI", "MTLS"))
@@ -84,7 +87,13 @@ class _Failure(NamedTuple):
     event: str
     mechanism: str
     reason: str
-    username: str
+    name: tuple[str, str] | None
+    """A field and its value, in place of what was sent, which is kept nowhere."""
+
+
+class _TokenRefusal(NamedTuple):
+    address: str
+    reason: str
 
 
 class _Turned(NamedTuple):
@@ -133,6 +142,7 @@ class Audit:
         self._refusals = _Sampled(self._write_refusal, MAX_NAMES)
         self._failures = _Sampled(self._write_failure, MAX_KINDS)
         self._turned = _Sampled(self._write_turned, MAX_KINDS)
+        self._token_refusals = _Sampled(self._write_token_refusal, MAX_KINDS)
 
     # connections
 
@@ -188,8 +198,9 @@ class Audit:
         if self._sink is None:
             return
         mechanism = mechanism if mechanism in _MECHANISMS else ""
-        failure = _Failure(origin, _event(again), mechanism, reason, username)
-        known = username if self._is_account(username) else ""
+        name = self._name(username)
+        failure = _Failure(origin, _event(again), mechanism, reason, name)
+        known = name if name is not None and name[0] == "user" else None
         self._failures.note(
             (failure.event, reason, mechanism, origin.listener), (origin.address, known), failure, 1, self._ticks()
         )
@@ -200,17 +211,34 @@ class Audit:
         if sample.mixed:
             fields |= {"listener": failure.origin.listener}
         else:
-            fields |= _whence(failure.origin) | self._named(failure.username)
+            fields |= _whence(failure.origin) | dict([failure.name] if failure.name is not None else [])
         self.write(failure.event, fields | {"mechanism": failure.mechanism or None})
 
-    def _named(self, username: str) -> Fields:
+    def _name(self, username: str) -> tuple[str, str] | None:
         """A service account's name; of any other nothing but a tag, the same for the same name in this process."""
         if not username:
-            return {}
+            return None
         if self._is_account(username):
-            return {"user": _bounded(username)}
+            return "user", _bounded(username)
         digest = hmac.digest(self._tag_key, username.encode("utf-8", "surrogatepass"), hashlib.sha256)
-        return {"user_tag": digest.hex()[:8]}
+        return "user_tag", digest.hex()[:8]
+
+    # admin access
+
+    def token_issued(self, user: str, address: str, token_id: str, expires: float) -> None:
+        """An admin was given a token; it is known by its id."""
+        fields = {"outcome": "success", "count": 1, "peer_address": address, "user": user, "token_id": token_id}
+        self.write("admin_token", fields | {"expires": self._iso(expires)})
+
+    def token_refused(self, address: str, reason: str) -> None:
+        """Somebody asked for a token in vain. Sampled by address."""
+        if self._sink is not None:
+            self._token_refusals.note((reason,), (address,), _TokenRefusal(address, reason), 1, self._ticks())
+
+    def _write_token_refusal(self, sample: Sample[_TokenRefusal], now: float) -> None:
+        refusal = sample.latest
+        fields: Fields = {"outcome": "failure", **self._counted(sample, now), "reason": refusal.reason}
+        self.write("admin_token", fields | {"peer_address": None if sample.mixed else refusal.address})
 
     # refusals
 
@@ -288,7 +316,7 @@ class Audit:
 
     def _tell(self, everything: bool) -> None:
         now = self._ticks()
-        for sampled in (self._refusals, self._failures, self._turned):
+        for sampled in (self._refusals, self._failures, self._turned, self._token_refusals):
             sampled.tell(now, everything)
 
     def _counted(self, sample: Sample[Any], now: float) -> Fields:
@@ -302,7 +330,7 @@ class Audit:
 
     @staticmethod
     def _iso(seconds: float) -> str:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        return datetime.fromtimestamp(min(seconds, LAST_SECOND), UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def _event(again: bool) -> str:

@@ -61,10 +61,10 @@ class Gateway:
         cluster = Cluster(config.cluster, budget, self.metrics)
         mechanisms = build_mechanisms(registry)
         admin = config.passthrough.username if config.passthrough is not None else None
-        self._audit = Audit(audit_sink, lambda username: registry.account(username) is not None or username == admin)
+        self.audit = Audit(audit_sink, lambda username: registry.account(username) is not None or username == admin)
         self._expiries = Expiries(credentials, time())
         self._services = Services(
-            config, registry, cluster, self.metrics, budget, self._spawn, mechanisms, audit=self._audit
+            config, registry, cluster, self.metrics, budget, self._spawn, mechanisms, audit=self.audit
         )
         self._services.routing = Routing(config.listeners, self._accept)
         self._started = False
@@ -95,7 +95,7 @@ class Gateway:
         self._spawn(services.cluster.run(), "watch the cluster")
         self._spawn(self._watch_deadlines(), "watch deadlines")
         self._started = True
-        self._audit.write("gateway_start", self._counts())
+        self.audit.write("gateway_start", self._counts())
         _log.info("ready", extra={"event": "ready", "zones": len(services.zones.zones)})
 
     async def _reach_cluster(self) -> None:
@@ -145,13 +145,13 @@ class Gateway:
             self._note_expiries()
             for session in list(self._services.sessions):
                 session.check_deadlines(now)
-            self._audit.tick()
+            self.audit.tick()
 
     def _note_expiries(self) -> None:
         """Before sessions that lose their credential by it are ended."""
         for credential in self._expiries.passed(time()):
             using = [each for each in self._services.sessions if each.credential_id == credential.id]
-            self._audit.credential_expired(credential, sum(not each.closed for each in using))
+            self.audit.credential_expired(credential, sum(not each.closed for each in using))
 
     def _counts(self) -> Mapping[str, int]:
         zones, credentials = self._served
@@ -171,8 +171,8 @@ class Gateway:
                 ended_credentials[session.credential_id] += not session.closed
                 session.close(CloseReason.CREDENTIAL_REVOKED, f"credential {session.credential_id} was removed")
         before, self._served = self._served, (zones, credentials)
-        self._audit.zones_changed(zone_changes(before[0], zones), ended_zones)
-        self._audit.credentials_changed(credential_changes(before[1], credentials), ended_credentials)
+        self.audit.zones_changed(zone_changes(before[0], zones), ended_zones)
+        self.audit.credentials_changed(credential_changes(before[1], credentials), ended_credentials)
         if self._started:
             self._spawn(self._learn_topic_ids(), "learn topic ids")
 
@@ -197,8 +197,8 @@ class Gateway:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._audit.finish()
-        self._audit.write("gateway_stop", {})
+        self.audit.finish()
+        self.audit.write("gateway_stop", {})
         _log.info("stopped", extra={"event": "stopped"})
 
     async def _see_them_gone(self) -> None:

@@ -122,7 +122,7 @@ class ClientSession(asyncio.Protocol):
         self._authentication = Authentication(mechanisms, self._broker_versions, time)
         self._state = SessionState.CONNECTED
         self._transport: asyncio.Transport | None = None
-        self._origin: Origin
+        self.origin: Origin
         self._broker: BrokerConnection | None = None
         self._pipeline: Pipeline | None = None
         self._peer = ""
@@ -142,7 +142,7 @@ class ClientSession(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if peer else ""
-        self._origin = self._services.audit.origin(transport, self._listener.config.name, self._broker_id)
+        self.origin = self._services.audit.origin(transport, self._listener.config.name, self._broker_id)
         self.gate.attach(self._transport)
         self._services.sessions.add(self)
         self._services.metrics.connections_opened += 1
@@ -252,7 +252,7 @@ class ClientSession(asyncio.Protocol):
         self.zone_name = principal.zone
         self.credential_id = principal.credential.id if principal.credential is not None else ""
         self._services.metrics.connections[self.zone_name] += 1
-        self._services.audit.authenticated(self._origin, principal)
+        self._services.audit.authenticated(self.origin, principal)
         self.reader.max_frame_bytes = self._limits.frame_bytes
         self._hold(Hold.CONNECTING)
         self._services.spawn(self._connect(), f"connect {self._peer}")
@@ -260,7 +260,7 @@ class ClientSession(asyncio.Protocol):
     def _on_failed_authentication(self, reply: bytes) -> None:
         tried = self._authentication
         self._services.metrics.authentication_failures[tried.failure] += 1
-        self._services.audit.authentication_failed(self._origin, tried.mechanism, tried.failure, tried.username)
+        self._services.audit.authentication_failed(self.origin, tried.mechanism, tried.failure, tried.username)
         self._hold(Hold.CLOSING)
 
         def answer_and_close() -> None:
@@ -331,7 +331,7 @@ class ClientSession(asyncio.Protocol):
     def on_refused(self, api_key: int, error: ErrorCode, resource: Resource, count: int) -> None:
         assert self._authentication.principal is not None
         principal = self._authentication.principal
-        self._services.audit.refused(self._origin, principal, api_key, error, resource, count)
+        self._services.audit.refused(self.origin, principal, api_key, error, resource, count)
 
     def resume_soon(self) -> None:
         asyncio.get_running_loop().call_soon(self._resume)
@@ -430,7 +430,7 @@ class ClientSession(asyncio.Protocol):
         metrics.connections_closed[self._reason.value if self._reason is not None else ""] += 1
         summary = self._summary()
         _log.info("connection ended", extra=summary)
-        self._services.audit.connection_ended(self._origin, self._authentication.principal, summary)
+        self._services.audit.connection_ended(self.origin, self._authentication.principal, summary)
 
     def _summary(self) -> dict[str, object]:
         principal = self._authentication.principal

@@ -15,6 +15,7 @@ from proxy.apis.refusals import ANSWERS
 from proxy.audit import MAX_NAMES, WINDOW_SECONDS
 from proxy.close import CloseReason
 from proxy.gateway import Gateway
+from proxy.mechanisms.mechanism import Principal
 from proxy.resources import Resource, ResourceType, operation
 from tests.unit.proxy.playbook import CONFIG, LIMITS, PASSWORD, ZONE, Dialogue, Playbook
 from tests.unit.proxy.refusal_cases import CASES
@@ -406,6 +407,33 @@ def test_credentials_without_their_hashes() -> None:
         assert (expired["change"], expired["sessions_ended"]) == ("expired", 2)
 
 
+def test_tokens_of_admins_are_known_by_their_ids() -> None:
+    with Playbook() as playbook:
+        playbook.audit.token_issued("root", "10.0.0.9", "jti-1", 1_900_000_060.0)
+        for _ in range(5):
+            playbook.audit.token_refused("10.0.0.7", "wrong_login")
+        playbook.audit.finish()
+        issued, refused, more = playbook.audited
+        assert issued == {
+            "time": AT_THE_BEGINNING,
+            "version": 1,
+            "event": "admin_token",
+            "outcome": "success",
+            "count": 1,
+            "peer_address": "10.0.0.9",
+            "user": "root",
+            "token_id": "jti-1",
+            "expires": "2030-03-17T17:47:40.000Z",
+        }
+        assert [line["count"] for line in (refused, more)] == [1, 4]
+        assert {name: refused[name] for name in ("event", "outcome", "reason", "peer_address")} == {
+            "event": "admin_token",
+            "outcome": "failure",
+            "reason": "wrong_login",
+            "peer_address": "10.0.0.7",
+        }
+
+
 def test_a_gateway_tells_what_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1_000.0]
     monkeypatch.setattr(gateway_module, "time", lambda: now[0])
@@ -432,11 +460,20 @@ def test_a_session_that_signs_in_again_says_so() -> None:
         session = dialogue.session
         principal = session._authentication.principal
         assert principal is not None
-        playbook.audit.authenticated(session._origin, principal, again=True)
-        playbook.audit.authentication_failed(session._origin, "PLAIN", "another_principal", "johndoe", again=True)
+        playbook.audit.authenticated(session.origin, principal, again=True)
+        playbook.audit.authentication_failed(session.origin, "PLAIN", "another_principal", "johndoe", again=True)
         again = lines(playbook, "reauthentication")
         assert [line["outcome"] for line in again] == ["success", "failure"]
         assert {line["connection"] for line in again} == {only(playbook, "authentication")["connection"]}
+
+
+def test_a_proof_that_outlasts_the_calendar() -> None:
+    with Playbook() as playbook:
+        dialogue = playbook.signed_in()
+        playbook.audit.authenticated(
+            dialogue.session.origin, Principal("partner", "johndoe", "OAUTHBEARER", None, 1e300)
+        )
+        assert lines(playbook, "authentication")[1]["expires"] == "9999-12-31T23:59:59.000Z"
 
 
 def test_without_a_sink_nothing_is_noted() -> None:
