@@ -11,7 +11,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from controlplane.passthrough_http import TokenIssuer, create_router
+from controlplane.passthrough_http import TokenAudit, TokenIssuer, create_router
 from controlplane.settings_fields import HostPort
 
 STOP_TIMEOUT_SECONDS = 2
@@ -35,6 +35,9 @@ class Observed(Protocol):
     @property
     def passthrough(self) -> TokenIssuer | None: ...
 
+    @property
+    def audit(self) -> TokenAudit: ...
+
     def why_not_ready(self) -> str: ...
 
 
@@ -57,7 +60,7 @@ def create_app(gateway: Observed) -> FastAPI:
         return Response(generate_latest(gateway.metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST})
 
     if gateway.passthrough is not None:
-        app.include_router(create_router(gateway.passthrough))
+        app.include_router(create_router(gateway.passthrough, gateway.audit))
     return app
 
 

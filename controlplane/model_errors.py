@@ -1,6 +1,7 @@
 """What pydantic found wrong, in words that say what would be right.
 
-Fields declared with `repr=False` hold secrets: their values are never repeated.
+Fields declared with `repr=False` hold secrets: their values are never repeated, nor what stands in place of their
+section.
 """
 
 import types
@@ -38,7 +39,7 @@ def submodel(annotation: object) -> type[BaseModel] | None:
 
 def _message(details: ErrorDetails, model: type[BaseModel], path: Path) -> str:
     field = _field_at(model, path)
-    value = details["input"] if field is None or field.repr else _SECRET
+    value = _SECRET if _is_secret(model, path) else details["input"]
     context = details.get("ctx", {})
     match details["type"]:
         case "missing":
@@ -57,6 +58,13 @@ def _message(details: ErrorDetails, model: type[BaseModel], path: Path) -> str:
             return "needs at least one entry" + _example(model, path)
     optional = field is None or not field.is_required()
     return _wrong_type(details["type"], value, optional) or details["msg"]
+
+
+def _is_secret(model: type[BaseModel], path: Path) -> bool:
+    """A secret, or something in the place of a section that holds one, which may be the secret itself."""
+    field, section = _field_at(model, path), _model_at(model, path)
+    inside = section.model_fields.values() if section is not None else ()
+    return not all(each.repr for each in (*inside, *([field] if field is not None else [])))
 
 
 _TYPE_HINTS = {

@@ -42,6 +42,14 @@ class TokenIssuer(Protocol):
     def issue(self, lifetime_seconds: int, now: float) -> IssuedToken: ...
 
 
+class TokenAudit(Protocol):
+    """What the route tells the audit log."""
+
+    def token_issued(self, user: str, address: str, token_id: str, expires: float) -> None: ...
+
+    def token_refused(self, address: str, reason: str) -> None: ...
+
+
 class _Problem(Exception):
     """A request that gets no token: the answer, as the API gives all its errors."""
 
@@ -50,10 +58,10 @@ class _Problem(Exception):
         self.answer = JSONResponse({"title": title, "msg": msg, "cause": cause}, status, headers)
 
 
-def create_router(tokens: TokenIssuer) -> APIRouter:
+def create_router(tokens: TokenIssuer, audit: TokenAudit) -> APIRouter:
     """The routes for a gateway that has these tokens."""
     router = APIRouter()
-    desk = _Desk(tokens)
+    desk = _Desk(tokens, audit)
 
     @router.post("/admin/vclusters/v1/vcluster/{vcluster}/username/{username}", status_code=201)
     async def issue(vcluster: str, username: str, request: Request) -> JSONResponse:
@@ -68,8 +76,9 @@ def create_router(tokens: TokenIssuer) -> APIRouter:
 class _Desk:
     """Looks at a bounded number of requests at once."""
 
-    def __init__(self, tokens: TokenIssuer) -> None:
+    def __init__(self, tokens: TokenIssuer, audit: TokenAudit) -> None:
         self._tokens = tokens
+        self._audit = audit
         self._present = 0
 
     async def serve(self, vcluster: str, username: str, request: Request) -> JSONResponse:
@@ -92,8 +101,8 @@ class _Desk:
         if given is not None and self._tokens.is_admin(*given):
             return given[0]
         if given is not None:
-            peer = request.client.host if request.client is not None else ""
-            _log.warning("an admin login failed", extra={"event": "admin_login_failed", "peer": peer})
+            _log.warning("an admin login failed", extra={"event": "admin_login_failed", "peer": _peer(request)})
+            self._audit.token_refused(_peer(request), "wrong_login")
             await asyncio.sleep(FAILURE_DELAY_SECONDS)
         raise _Problem(
             401,
@@ -111,7 +120,12 @@ class _Desk:
         issued = self._tokens.issue(_lifetime(await _read_body(request)), time())
         extra = {"event": "passthrough_issued", "user": admin, "id": issued.id, "expires": issued.expires}
         _log.info("a token for the cluster itself was issued", extra=extra)
+        self._audit.token_issued(admin, _peer(request), issued.id, issued.expires)
         return JSONResponse({"token": issued.token}, 201, {"cache-control": "no-store"})
+
+
+def _peer(request: Request) -> str:
+    return request.client.host if request.client is not None else ""
 
 
 def _basic_login(header: str) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import uvloop
 
+from controlplane.audit_log import AuditLog, open_audit_log
 from controlplane.cluster_tls_files import ClusterTls
 from controlplane.http import AdminServer, Observed, create_app
 from controlplane.logs import configure_logging
@@ -51,12 +52,17 @@ def run(config: FilePath | None, zones_dir: FilePath) -> None:
     admin = settings.passthrough.username if settings.passthrough is not None else None
     desired = DesiredState(zones_dir, settings.credentials_file, settings.cluster.id, admin)
     cluster_tls = ClusterTls(settings.cluster.cluster_config(), str(config or "environment"))
+    audit_log = open_audit_log(settings.audit)
     configure_logging(settings.log)
-    uvloop.run(_main(settings, desired, cluster_tls))
+    with audit_log if audit_log is not None else contextlib.nullcontext():
+        uvloop.run(_main(settings, desired, cluster_tls, audit_log))
 
 
-async def _main(settings: Settings, desired: DesiredState, cluster_tls: ClusterTls) -> None:
-    gateway = Gateway(settings.gateway_config(), desired.zones, desired.credentials)
+async def _main(settings: Settings, desired: DesiredState, cluster_tls: ClusterTls, audit_log: AuditLog | None) -> None:
+    sink = audit_log.append if audit_log is not None else None
+    gateway = Gateway(settings.gateway_config(), desired.zones, desired.credentials, sink)
+    if audit_log is not None:
+        gateway.metrics.registry.register(audit_log)
     following = asyncio.create_task(cluster_tls.follow(gateway.use_cluster_tls), name="follow cluster TLS")
     try:
         await serve(settings, desired, gateway)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from controlplane.audit_settings import AuditSettings
 from controlplane.cluster_settings import ClusterSettings, cluster_violations
 from controlplane.model_errors import fields_by_name, submodel, violations
 from controlplane.passthrough_settings import PassthroughSettings
@@ -48,6 +49,7 @@ class Settings(Section):
     shutdown_grace_seconds: Annotated[float, Number, Field(ge=0, allow_inf_nan=False)] = 10
     log: LogSettings = LogSettings()
     passthrough: PassthroughSettings | None = None
+    audit: AuditSettings = AuditSettings()
 
     def gateway_config(self) -> GatewayConfig:
         return GatewayConfig(
@@ -111,7 +113,11 @@ def load_settings(file: FilePath | None, environment: Mapping[str, str]) -> Sett
     if problems:
         raise ConfigurationError(problems)
     base = file.parent if file else FilePath()
-    located = {"credentials_file": base / settings.credentials_file, "cluster": settings.cluster.located(base)}
+    located = {
+        "credentials_file": base / settings.credentials_file,
+        "cluster": settings.cluster.located(base),
+        "audit": settings.audit.relative_to(base),
+    }
     return settings.model_copy(update=located)
 
 

@@ -8,6 +8,7 @@ import logging
 import ssl
 from typing import Final, cast
 
+from proxy.audit import Origin
 from proxy.close import CloseReason
 from proxy.routing import Listener
 from proxy.session import ClientSession, Services
@@ -30,6 +31,7 @@ class Door(asyncio.Protocol):
         self._broker_id = broker_id
         self._transport: asyncio.Transport | None = None
         self._peer = ""
+        self._origin: Origin
         self._early: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -37,6 +39,7 @@ class Door(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if peer else ""
+        self._origin = self._services.audit.origin(transport, self._listener.config.name, self._broker_id)
         if self._listener.context is None:
             self._hand_over(self._transport, self._broker_id)
             return
@@ -90,6 +93,7 @@ class Door(asyncio.Protocol):
             "listener": self._listener.config.name,
         }
         _log.info("connection ended", extra=extra)
+        self._services.audit.connection_ended(self._origin, None, extra)
 
     def abort(self) -> None:
         """End the connection now."""

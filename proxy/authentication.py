@@ -44,6 +44,10 @@ class Authentication:
         self.state = SessionState.CONNECTED
         self.principal: Principal | None = None
         self.failure = ""
+        self.mechanism = ""
+        """As the client named it; one that is not offered, too."""
+        self.username = ""
+        """Under which the client failed to sign in."""
         self._mechanisms = mechanisms
         self._conversation: Conversation | None = None
         self._broker_versions = broker_versions
@@ -91,6 +95,7 @@ class Authentication:
         offered = tuple(self._mechanisms)
         if self.state is not SessionState.CONNECTED:
             return struct.new(error_code=ErrorCode.ILLEGAL_SASL_STATE, mechanisms=offered)
+        self.mechanism = request.mechanism
         mechanism = self._mechanisms.get(request.mechanism)
         if mechanism is None:
             self._fail("unsupported_mechanism")
@@ -117,6 +122,7 @@ class Authentication:
         assert self._conversation is not None
         step = self._conversation.step(token, self._clock())
         if isinstance(step, Refused):
+            self.username = step.username
             self._fail(step.reason)
         elif isinstance(step, Accepted):
             self.principal = step.principal

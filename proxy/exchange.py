@@ -15,6 +15,7 @@ from protocol.schema import API_NAMES, Message, Struct
 from proxy.close import CloseReason
 from proxy.flow import Turnstile
 from proxy.metrics import ApiMeter
+from proxy.resources import Resource
 from proxy.zones import ZoneState
 
 Pieces = Sequence[bytes | bytearray | memoryview]
@@ -44,6 +45,10 @@ class Brokers(Protocol):
         """A broker told of these; unknown ones are looked up."""
 
 
+OnRefused = Callable[[int, ErrorCode, Resource, int], None]
+"""(API key, error, what it was about, refused entries) of a client's request; whose, the receiver knows"""
+
+
 @dataclass(slots=True)
 class Call:
     """One decoded request of a client, with all that a handler may look at."""
@@ -55,10 +60,12 @@ class Call:
     zone: ZoneState
     endpoints: Endpoints
     brokers: Brokers
+    on_refused: OnRefused
 
-    def refuse(self, error: ErrorCode, count: int = 1) -> None:
-        """Count refused entries; the answer itself is the handler's."""
+    def refuse(self, error: ErrorCode, resource: Resource, count: int = 1) -> None:
+        """Count refused entries, and have them noted; the answer itself is the handler's."""
         self.zone.metrics.refusals[(self.zone.name, API_NAMES[self.api_key], error.name.lower())] += count
+        self.on_refused(self.api_key, error, resource, count)
 
 
 @dataclass(slots=True)

@@ -1,18 +1,23 @@
 """One gateway process: start, live changes, graceful stop."""
 
 import asyncio
+import contextlib
 import logging
 import ssl
+from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Final
 
+from policies.changes import credential_changes, zone_changes
 from policies.credentials import Credential
+from policies.expiries import Expiries
 from policies.zone import Zone
 from protocol.errors import ProtocolError
 from proxy import passthrough
 from proxy.accept import Door
 from proxy.apis.table import all_plans
+from proxy.audit import Audit, Sink
 from proxy.close import CloseReason
 from proxy.cluster import RETRY_SECONDS, Cluster
 from proxy.config import GatewayConfig
@@ -30,6 +35,9 @@ _log = logging.getLogger("zonegate.gateway")
 DEADLINE_CHECK_SECONDS: Final = 0.5
 """Whatever ends a session because of the time ends it within a second."""
 
+CUT_OFF_SECONDS: Final = 1.0
+"""For connections that were cut off to be gone; that takes a turn or two."""
+
 
 def build_mechanisms(zones: ZoneRegistry) -> Mapping[str, Mechanism]:
     """Every mechanism that a listener may offer, by name."""
@@ -39,20 +47,32 @@ def build_mechanisms(zones: ZoneRegistry) -> Mapping[str, Mechanism]:
 class Gateway:
     """The data plane. `start` and `stop` once each; `apply` at any time."""
 
-    def __init__(self, config: GatewayConfig, zones: Sequence[Zone], credentials: Sequence[Credential]) -> None:
+    def __init__(
+        self,
+        config: GatewayConfig,
+        zones: Sequence[Zone],
+        credentials: Sequence[Credential],
+        audit_sink: Sink | None = None,
+    ) -> None:
         self.metrics = GatewayMetrics()
         self._config = config
         self._tasks: set[asyncio.Task[None]] = set()
         registry = ZoneRegistry(self.metrics)
         registry.apply(zones, credentials)
+        self._served = zones, credentials
         budget = MemoryBudget(config.limits.assembly_bytes)
         cluster = Cluster(config.cluster, budget, self.metrics)
         mechanisms = build_mechanisms(registry)
+        admin = config.passthrough.username if config.passthrough is not None else None
         self.passthrough: PassthroughTokens | None = None
         if config.passthrough is not None:
             self.passthrough = PassthroughTokens(config.passthrough)
             mechanisms = with_tokens(mechanisms, self.passthrough)
-        self._services = Services(config, registry, cluster, self.metrics, budget, self._spawn, mechanisms)
+        self.audit = Audit(audit_sink, lambda username: registry.account(username) is not None or username == admin)
+        self._expiries = Expiries(credentials, time())
+        self._services = Services(
+            config, registry, cluster, self.metrics, budget, self._spawn, mechanisms, audit=self.audit
+        )
         self._services.routing = Routing(config.listeners, self._accept)
         self._started = False
         self._stopping = False
@@ -85,6 +105,7 @@ class Gateway:
         self._spawn(services.cluster.run(), "watch the cluster")
         self._spawn(self._watch_deadlines(), "watch deadlines")
         self._started = True
+        self.audit.write("gateway_start", self._counts())
         _log.info("ready", extra={"event": "ready", "zones": len(services.zones.zones)})
 
     async def _reach_cluster(self) -> None:
@@ -131,17 +152,37 @@ class Gateway:
         while True:
             await asyncio.sleep(DEADLINE_CHECK_SECONDS)
             now = monotonic()
+            self._note_expiries()
             for session in list(self._services.sessions):
                 session.check_deadlines(now)
+            self.audit.tick()
+
+    def _note_expiries(self) -> None:
+        """Before sessions that lose their credential by it are ended."""
+        for credential in self._expiries.passed(time()):
+            using = [each for each in self._services.sessions if each.credential_id == credential.id]
+            self.audit.credential_expired(credential, sum(not each.closed for each in using))
+
+    def _counts(self) -> Mapping[str, int]:
+        zones, credentials = self._served
+        return {"zones": len(zones), "credentials": len(credentials)}
 
     def apply(self, zones: Sequence[Zone], credentials: Sequence[Credential]) -> None:
         """Serve these from now on. Sessions that lost a right or their credential are ended; others go on."""
+        self._note_expiries()
+        self._expiries = Expiries(credentials, time())
         changes = self._services.zones.apply(zones, credentials)
+        ended_zones, ended_credentials = Counter[str](), Counter[str]()
         for session in list(self._services.sessions):
             if session.zone_name in changes.shrunken_zones:
+                ended_zones[session.zone_name] += not session.closed
                 session.close(CloseReason.ZONE_CHANGED, "the zone was changed or removed")
             elif session.credential_id in changes.revoked_credentials:
+                ended_credentials[session.credential_id] += not session.closed
                 session.close(CloseReason.CREDENTIAL_REVOKED, f"credential {session.credential_id} was removed")
+        before, self._served = self._served, (zones, credentials)
+        self.audit.zones_changed(zone_changes(before[0], zones), ended_zones)
+        self.audit.credentials_changed(credential_changes(before[1], credentials), ended_credentials)
         if self._started:
             self._spawn(self._learn_topic_ids(), "learn topic ids")
 
@@ -165,8 +206,17 @@ class Gateway:
             _log.warning("answers did not finish in time", extra={"event": "drain", "open": len(services.sessions)})
         for session in list(services.sessions):
             session.abort()
+        await self._see_them_gone()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self.audit.finish()
+        self.audit.write("gateway_stop", {})
         _log.info("stopped", extra={"event": "stopped"})
+
+    async def _see_them_gone(self) -> None:
+        """What was cut off ends in a later turn of the event loop, and leaves its line then."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CUT_OFF_SECONDS):
+                await self._services.all_closed()

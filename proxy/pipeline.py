@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Final, Protocol
 
 from protocol.codec import decode, encode
+from protocol.error_codes import ErrorCode
 from protocol.errors import BrokerProtocolError, ClientProtocolError, DecodeError
 from protocol.framing import HEAD_BYTES, FrameReader, Sink
 from protocol.headers import (
@@ -44,6 +45,7 @@ from proxy.exchange import (
 )
 from proxy.flow import Begin, Hold, ReadGate
 from proxy.metrics import ApiMeter
+from proxy.resources import Resource
 from proxy.zones import ZoneState
 
 LOCAL_KEYS: Final = frozenset((SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE))
@@ -64,6 +66,9 @@ class Client(Protocol):
     def write(self, pieces: Pieces, size: int) -> None: ...
 
     def close(self, reason: CloseReason, detail: str = "") -> None: ...
+
+    def on_refused(self, api_key: int, error: ErrorCode, resource: Resource, count: int) -> None:
+        """So many entries of a request were refused."""
 
     def answer_locally(self, data: bytes, start: int, end: int) -> bytes:
         """The whole response to ApiVersions, SaslHandshake or SaslAuthenticate."""
@@ -196,7 +201,9 @@ class Pipeline:
         except DecodeError as error:
             raise ClientProtocolError(str(error)) from None
         zone = self.zone()
-        call = Call(plan.key, plan.version, request, plan.response, zone, self.endpoints, self.brokers)
+        call = Call(
+            plan.key, plan.version, request, plan.response, zone, self.endpoints, self.brokers, self.client.on_refused
+        )
         meter = zone.meter(plan.key)
         exchange = TypedExchange(self, plan, PEEK.unpack_from(data, start)[3], end - start, meter)
         outcome = handler(call)

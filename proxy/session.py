@@ -13,10 +13,12 @@ from time import monotonic, time
 from typing import Final, Protocol, cast
 
 from protocol.api_versions import BrokerVersions
+from protocol.error_codes import ErrorCode
 from protocol.errors import BrokerProtocolError, ClientProtocolError, EncodeError, ProtocolError
 from protocol.framing import FrameReader, Sink
 from protocol.session_state import SessionState
 from proxy.apis.table import plans_for
+from proxy.audit import Audit, Origin
 from proxy.authentication import Authentication, NotAuthenticatedError
 from proxy.broker import BrokerConnection, connect, write_pieces
 from proxy.close import CloseReason
@@ -28,6 +30,7 @@ from proxy.mechanisms.mechanism import Mechanism, Principal
 from proxy.metrics import GatewayMetrics
 from proxy.passthrough import PassthroughPipeline
 from proxy.pipeline import HOLDS_REQUESTS, Pipeline, UnsupportedApiError
+from proxy.resources import Resource
 from proxy.routing import Listener, Routing
 from proxy.zones import ZoneRegistry, ZoneState
 
@@ -68,6 +71,7 @@ class Services:
     sessions: "set[ClientSession]" = field(default_factory=set)
     arriving: "set[Arriving]" = field(default_factory=set)
     """Connections that are in their TLS handshake."""
+    audit: Audit = field(default_factory=Audit)
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def forget(self, session: "ClientSession") -> None:
@@ -119,6 +123,7 @@ class ClientSession(asyncio.Protocol):
         self._authentication = Authentication(mechanisms, self._broker_versions, time)
         self._state = SessionState.CONNECTED
         self._transport: asyncio.Transport | None = None
+        self.origin: Origin
         self._broker: BrokerConnection | None = None
         self._pipeline: Pipeline | None = None
         self._peer = ""
@@ -138,6 +143,7 @@ class ClientSession(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if peer else ""
+        self.origin = self._services.audit.origin(transport, self._listener.config.name, self._broker_id)
         self.gate.attach(self._transport)
         self._services.sessions.add(self)
         self._services.metrics.connections_opened += 1
@@ -247,12 +253,15 @@ class ClientSession(asyncio.Protocol):
         self.zone_name = principal.zone
         self.credential_id = principal.credential.id if principal.credential is not None else ""
         self._services.metrics.connections[self.zone_name] += 1
+        self._services.audit.authenticated(self.origin, principal)
         self.reader.max_frame_bytes = self._limits.frame_bytes
         self._hold(Hold.CONNECTING)
         self._services.spawn(self._connect(), f"connect {self._peer}")
 
     def _on_failed_authentication(self, reply: bytes) -> None:
-        self._services.metrics.authentication_failures[self._authentication.failure] += 1
+        tried = self._authentication
+        self._services.metrics.authentication_failures[tried.failure] += 1
+        self._services.audit.authentication_failed(self.origin, tried.mechanism, tried.failure, tried.username)
         self._hold(Hold.CLOSING)
 
         def answer_and_close() -> None:
@@ -320,6 +329,11 @@ class ClientSession(asyncio.Protocol):
         if self._transport is not None:
             self._sent_bytes += size
             write_pieces(self._transport, pieces, size)
+
+    def on_refused(self, api_key: int, error: ErrorCode, resource: Resource, count: int) -> None:
+        assert self._authentication.principal is not None
+        principal = self._authentication.principal
+        self._services.audit.refused(self.origin, principal, api_key, error, resource, count)
 
     def resume_soon(self) -> None:
         asyncio.get_running_loop().call_soon(self._resume)
@@ -398,6 +412,10 @@ class ClientSession(asyncio.Protocol):
     def _partial_allowance(self) -> float:
         return self._limits.partial_frame_seconds + self._partial_bytes / self._limits.partial_frame_bytes_per_second
 
+    @property
+    def closed(self) -> bool:
+        return self._state is SessionState.CLOSED
+
     def _end(self) -> None:
         """The client's connection is gone."""
         self._state = SessionState.CLOSED
@@ -412,7 +430,9 @@ class ClientSession(asyncio.Protocol):
         if self._authentication.principal is not None:
             metrics.connections[self.zone_name] -= 1
         metrics.connections_closed[self._reason.value if self._reason is not None else ""] += 1
-        _log.info("connection ended", extra=self._summary())
+        summary = self._summary()
+        _log.info("connection ended", extra=summary)
+        self._services.audit.connection_ended(self.origin, self._authentication.principal, summary)
 
     def _summary(self) -> dict[str, object]:
         principal = self._authentication.principal

@@ -9,6 +9,7 @@ from protocol.error_codes import ErrorCode, own_text, text_of
 from protocol.schema import Message
 from proxy.apis.metadata import NOT_ASKED
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
+from proxy.resources import CLUSTER
 
 KEY: Final = 60
 BROKERS: Final = 1
@@ -21,7 +22,7 @@ def handle(call: Call) -> Outcome:
         error = (
             ErrorCode.MISMATCHED_ENDPOINT_TYPE if endpoint_type == CONTROLLERS else ErrorCode.UNSUPPORTED_ENDPOINT_TYPE
         )
-        call.refuse(error)
+        call.refuse(error, CLUSTER)
         return Answer(call.response.fit(error_code=error, error_message=text_of(error)))
     message = call.request.struct.fit(include_fenced_brokers=getattr(call.request, "include_fenced_brokers", False))
     return Forward((BrokerRequest(KEY, call.version, message),), lambda responses: _finish(call, responses[0]))

@@ -11,24 +11,29 @@ from proxy.apis.ids import group_refusal, transaction_refusal
 from proxy.apis.merged_commit import COMMIT, MergedCommit, answer, broker_request, codes_of, must_merge
 from proxy.apis.topics import Split
 from proxy.exchange import Answer, Call, Forward, Outcome
+from proxy.resources import Resource, group, transaction
 
 
 def commit(call: Call) -> Outcome:
     """OffsetCommit."""
     # brokers still take the empty group of consumers without one
-    return _commit(call, group_refusal(call.zone.rules, call.request.group_id, empty_allowed=True))
+    refused = group_refusal(call.zone.rules, call.request.group_id, empty_allowed=True)
+    return _commit(call, refused, group(call.request.group_id))
 
 
 def commit_in_transaction(call: Call) -> Outcome:
     """TxnOffsetCommit."""
     refused = transaction_refusal(call.zone.rules, call.request.transactional_id)
-    return _commit(call, refused if refused is not None else group_refusal(call.zone.rules, call.request.group_id))
+    if refused is not None:
+        return _commit(call, refused, transaction(call.request.transactional_id))
+    return _commit(call, group_refusal(call.zone.rules, call.request.group_id), group(call.request.group_id))
 
 
-def _commit(call: Call, refused: ErrorCode | None) -> Outcome:
+def _commit(call: Call, refused: ErrorCode | None, resource: Resource) -> Outcome:
+    """`resource` is what is refused."""
     split = Split(call, COMMIT, call.request.topics)
     if refused is not None:
-        split.refuse_all(refused)
+        split.refuse_all(refused, resource)
     if refused is not None or not split.layers:
         return answer(call, split, {})
     if any(must_merge(call, asked, alias) for asked, alias in split.granted):

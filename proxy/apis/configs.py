@@ -10,6 +10,7 @@ from typing import Final
 from protocol.error_codes import ErrorCode, own_text, text_of
 from protocol.schema import Message
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
+from proxy.resources import of_config
 
 KEY: Final = 32
 TOPIC: Final = 2
@@ -31,7 +32,7 @@ def handle(call: Call) -> Outcome:
     placed = []
     for resource, name in zip(resources, names, strict=True):
         if isinstance(name, ErrorCode):
-            call.refuse(name)
+            call.refuse(name, of_config(resource.resource_type, resource.resource_name))
             placed.append(-1)
             continue
         # two aliases of one topic may ask for different keys: a request each

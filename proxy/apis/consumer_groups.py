@@ -23,6 +23,8 @@ from proxy.apis import metadata
 from proxy.apis.ids import GROUP_OPERATIONS, UNKNOWN_HOST
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
 from proxy.ownership import EVERY_GENERATION
+from proxy.resources import Resource, topic
+from proxy.resources import group as group_resource
 from proxy.subscriptions import Subscription
 
 HEARTBEAT_KEY: Final = 68
@@ -82,13 +84,14 @@ def _refusal(call: Call) -> Answer | None:
     if call.request.member_epoch == JOIN_EPOCH and call.request.topic_partitions:
         # some of them may be nobody's, and would be left out
         return _refuse(call, ErrorCode.INVALID_REQUEST, OWNS_AT_JOINING)
-    if any(call.zone.rules.alias(name) is None for name in call.request.subscribed_topic_names or ()):
-        return _refuse(call, ErrorCode.TOPIC_AUTHORIZATION_FAILED, None)
+    outside = [name for name in call.request.subscribed_topic_names or () if call.zone.rules.alias(name) is None]
+    if outside:
+        return _refuse(call, ErrorCode.TOPIC_AUTHORIZATION_FAILED, None, topic(outside[0]))
     return None
 
 
-def _refuse(call: Call, error: ErrorCode, text: str | None) -> Answer:
-    call.refuse(error)
+def _refuse(call: Call, error: ErrorCode, text: str | None, resource: Resource | None = None) -> Answer:
+    call.refuse(error, resource or group_resource(call.request.group_id))
     return Answer(call.response.new(error_code=error, error_message=text))
 
 
@@ -333,7 +336,7 @@ def _described(call: Call, response: Message | None) -> Answer:
 def _group(call: Call, group_id: str, group: Message | None) -> Message:
     if not group_id or group is None:
         error = ErrorCode.UNKNOWN_SERVER_ERROR if group_id else ErrorCode.INVALID_GROUP_ID
-        call.refuse(error)
+        call.refuse(error, group_resource(group_id))
         struct = call.response.nested("groups")
         return struct.new(group_id=group_id, error_code=error, error_message=text_of(error))
     call.zone.note_broker_error(DESCRIBE_KEY, group.error_code)

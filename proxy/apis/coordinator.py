@@ -11,6 +11,7 @@ from protocol.error_codes import ErrorCode, own_text, text_of
 from protocol.schema import Message, Struct
 from proxy.apis.ids import is_too_long
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
+from proxy.resources import NOTHING, Resource, group, transaction
 
 KEY: Final = 10
 GROUP: Final = 0
@@ -25,9 +26,9 @@ def handle(call: Call) -> Outcome:
     keys: Sequence[str] = request.coordinator_keys if batch else (request.key,)
     refused = {key: _refusal(call.zone.rules, getattr(request, "key_type", GROUP), key) for key in keys}
     granted = tuple(call.zone.rules.qualify(key) for key in dict.fromkeys(keys) if refused[key] is None)
-    for error in refused.values():
+    for key, error in refused.items():
         if error is not None:
-            call.refuse(error)
+            call.refuse(error, _resource(getattr(request, "key_type", GROUP), key))
     if not granted and keys:
         return _finish(call, keys, refused, None)
     values = {"coordinator_keys": granted} if batch else {"key": granted[0]}
@@ -35,6 +36,12 @@ def handle(call: Call) -> Outcome:
     return Forward(
         (BrokerRequest(KEY, call.version, message),), lambda responses: _finish(call, keys, refused, responses[0])
     )
+
+
+def _resource(key_type: int, key: str) -> Resource:
+    if key_type == TRANSACTION:
+        return transaction(key)
+    return group(key) if key_type == GROUP else NOTHING
 
 
 def _refusal(rules: ZoneRules, key_type: int, key: str) -> ErrorCode | None:

@@ -21,6 +21,7 @@ from proxy.apis.plan import Connection, RequestPlan
 from proxy.apis.spliced import SplicedExchange, spelling
 from proxy.apis.topics import Shape, Split, rewrite_leaders
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Later, Outcome
+from proxy.resources import NOTHING
 from proxy.zones import BY_ID, Route
 
 SHAPE: Final = Shape(
@@ -47,7 +48,7 @@ def handle(call: Call) -> Outcome:
     """The typed path: refusals, two aliases of one partition, tagged fields."""
     request = call.request
     if getattr(request, "session_epoch", -1) > 0:
-        call.refuse(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+        call.refuse(ErrorCode.FETCH_SESSION_ID_NOT_FOUND, NOTHING)
         return Answer(call.response.fit(error_code=ErrorCode.FETCH_SESSION_ID_NOT_FOUND))
     split = Split(call, SHAPE, request.topics)
     if split.layers == 0:

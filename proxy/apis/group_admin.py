@@ -14,6 +14,7 @@ from protocol.schema import Message, Struct
 from proxy.apis.ids import GROUP_OPERATIONS, UNKNOWN_HOST, group_refusal
 from proxy.apis.member_blobs import readable
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
+from proxy.resources import group as group_resource
 
 NOT_ASKED: Final = -(2**31)
 
@@ -52,9 +53,9 @@ def list_groups(call: Call) -> Outcome:
 
 def _refusals(call: Call, groups: Sequence[str]) -> Refusals:
     refused = {group: group_refusal(call.zone.rules, group, empty_allowed=True) for group in groups}
-    for error in refused.values():
+    for group, error in refused.items():
         if error is not None:
-            call.refuse(error)
+            call.refuse(error, group_resource(group))
     return refused
 
 

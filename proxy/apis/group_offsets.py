@@ -18,6 +18,7 @@ from proxy.apis.ids import group_refusal
 from proxy.apis.stored_positions import position_of
 from proxy.apis.topics import Asked, Partition, Shape, Split, name_or_id
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, InTurn, Outcome
+from proxy.resources import group as group_resource
 
 FETCH_KEY: Final = 9
 FIRST_WITH_GROUPS: Final = 8
@@ -43,9 +44,9 @@ def fetch(call: Call) -> Outcome:
         for group, split in zip(groups, splits, strict=True)
         if refused[group.group_id] is None
     ]
-    for error in refused.values():
+    for group_id, error in refused.items():
         if error is not None:
-            call.refuse(error)
+            call.refuse(error, group_resource(group_id))
     if not asked:
         return _finish_fetch(call, groups, splits, None)
     if several:
@@ -156,7 +157,7 @@ def delete(call: Call) -> Outcome:
     split = Split(call, DELETE, call.request.topics)
     refused = group_refusal(call.zone.rules, call.request.group_id)
     if refused is not None:
-        call.refuse(refused)
+        call.refuse(refused, group_resource(call.request.group_id))
         return Answer(call.response.new(error_code=refused))
     if any(call.zone.rules.is_shared(alias.topic) for _, alias in split.granted):
         return InTurn(call.zone.commits, call.request.group_id, lambda: _read_before_delete(call, split))

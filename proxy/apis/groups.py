@@ -21,6 +21,7 @@ from proxy.apis.consumer_groups import DESCRIBE_KEY, agree, describe_request
 from proxy.apis.ids import group_refusal
 from proxy.apis.member_blobs import NO_BLOB, alone, readable, shared_aliases, to_broker, to_client
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
+from proxy.resources import group as group_resource
 from proxy.subscriptions import Subscription
 
 JOIN_GROUP: Final = 11
@@ -165,7 +166,7 @@ def _broker_request(call: Call) -> BrokerRequest:
 
 def _refused(call: Call, error: ErrorCode) -> Outcome:
     """A refusal in the broker's own shape: no protocol, which is null only where the version allows it."""
-    call.refuse(error)
+    call.refuse(error, group_resource(call.request.group_id))
     if call.api_key != JOIN_GROUP:
         return Answer(call.response.fit(error_code=error))
     # an authorizer's refusal comes before the coordinator has looked at the request

@@ -13,6 +13,7 @@ from policies.zone import Alias
 from protocol.error_codes import ErrorCode
 from protocol.schema import ZERO_ID, Message, request_struct
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
+from proxy.resources import topic as topic_resource
 
 KEY: Final = 3
 NEWEST: Final = 13
@@ -47,7 +48,8 @@ def _needs_id(topic: Message) -> bool:
 
 def _refuse_ids(call: Call) -> Outcome:
     entry = call.response.nested("topics")
-    call.refuse(ErrorCode.INVALID_REQUEST, len(call.request.topics))
+    for topic in call.request.topics:
+        call.refuse(ErrorCode.INVALID_REQUEST, topic_resource(topic.name, topic.topic_id))
     topics = tuple(
         entry.new(error_code=ErrorCode.INVALID_REQUEST, name=topic.name or "", topic_id=topic.topic_id)
         for topic in call.request.topics
@@ -124,11 +126,11 @@ def _refused(call: Call, wanted: Message | None, alias: Alias | None) -> Message
     entry = call.response.nested("topics")
     topic_id = getattr(wanted, "topic_id", ZERO_ID)
     if topic_id != ZERO_ID:
-        call.refuse(ErrorCode.UNKNOWN_TOPIC_ID)
+        call.refuse(ErrorCode.UNKNOWN_TOPIC_ID, topic_resource(None, topic_id))
         return entry.fit(error_code=ErrorCode.UNKNOWN_TOPIC_ID, name=None, topic_id=topic_id)
     name = alias.name if alias is not None else wanted.name if wanted is not None else ""
     error = ErrorCode.TOPIC_AUTHORIZATION_FAILED if alias is None else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    call.refuse(error)
+    call.refuse(error, topic_resource(name))
     return entry.fit(error_code=error, name=name)
 
 

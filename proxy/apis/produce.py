@@ -20,6 +20,7 @@ from proxy.apis.spliced import SplicedExchange, spelling
 from proxy.apis.topics import Shape, Split, rewrite_leaders
 from proxy.close import CloseReason
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome, Pieces, Send
+from proxy.resources import transaction
 from proxy.zones import BY_ID, PLAIN, Route, ZoneState, spell
 
 SHAPE: Final = Shape(
@@ -97,12 +98,13 @@ def _replace_texts(partition: Message, _alias: Alias) -> Message:
 
 def _refuse_transaction(call: Call, error: ErrorCode) -> Outcome:
     """A transactional id that the zone can't use: every partition gets the error."""
-    if call.request.acks == 0:
-        return Send((), CloseReason.ACKS_0_REFUSED)
+    resource = transaction(call.request.transactional_id)
     split = Split(call, SHAPE, call.request.topic_data)
     for asked in split.asked:
         asked.error = error
-        call.refuse(error, len(asked.partitions))
+        call.refuse(error, resource, len(asked.partitions))
+    if call.request.acks == 0:
+        return Send((), CloseReason.ACKS_0_REFUSED)
     return _finish(call, split, [])
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from protocol.error_codes import ErrorCode
 from proxy.apis.ids import transaction_refusal
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
+from proxy.resources import CLUSTER, transaction
 
 KEY: Final = 22
 
@@ -16,7 +17,8 @@ KEY: Final = 22
 def handle(call: Call) -> Outcome:
     error = _refusal(call)
     if error is not None:
-        call.refuse(error)
+        transactional_id = call.request.transactional_id
+        call.refuse(error, CLUSTER if transactional_id is None else transaction(transactional_id))
         return Answer(call.response.fit(error_code=error, producer_id=-1, producer_epoch=-1))
     if call.request.transactional_id is not None:
         call.request.transactional_id = call.zone.rules.qualify(call.request.transactional_id)

@@ -13,6 +13,9 @@ from protocol.error_codes import ErrorCode, text_of
 from protocol.schema import ZERO_ID, Message, Struct
 from proxy.apis.topics import Shape, index_of
 from proxy.exchange import Answer, Call
+from proxy.resources import CLUSTER as THE_CLUSTER
+from proxy.resources import NOTHING, Resource, group, of_config, operation
+from proxy.resources import topic as topic_resource
 
 TOPIC: Final = ErrorCode.TOPIC_AUTHORIZATION_FAILED
 CLUSTER: Final = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
@@ -45,15 +48,22 @@ UNCHANGED: Final = ("active_tasks", "standby_tasks", "warmup_tasks", "partitions
 Refusal = Callable[[Call], Answer]
 
 
-def refused(call: Call, struct: Struct, error: ErrorCode, **values: Any) -> Message:
+def refused(call: Call, struct: Struct, error: ErrorCode, resource: Resource, **values: Any) -> Message:
     """The answer for one refused thing, counted; its text is left out where the version has none."""
-    call.refuse(error)
+    call.refuse(error, resource)
     return struct.fit(error_code=error, error_message=text_of(error), **values)
 
 
 def whole(error: ErrorCode, **values: Any) -> Refusal:
     """One error for the whole request. Versions without a field for it answer an empty list."""
-    return lambda call: Answer(refused(call, call.response, error, **values))
+    return lambda call: Answer(refused(call, call.response, error, _whole_of(call), **values))
+
+
+def _whole_of(call: Call) -> Resource:
+    """What a request as a whole is about: its group, the cluster, or nothing that Kafka has ACLs for."""
+    if "group_id" in call.request.struct.names:
+        return group(call.request.group_id or "")
+    return THE_CLUSTER if operation(call.api_key, THE_CLUSTER) else NOTHING
 
 
 def each(asked: str, answered: str, error: ErrorCode) -> Refusal:
@@ -61,7 +71,7 @@ def each(asked: str, answered: str, error: ErrorCode) -> Refusal:
 
     def handle(call: Call) -> Answer:
         struct = call.response.nested(answered)
-        answers = tuple(refused(call, struct, error) for _ in getattr(call.request, asked))
+        answers = tuple(refused(call, struct, error, THE_CLUSTER) for _ in getattr(call.request, asked))
         return Answer(call.response.new(**{answered: answers}))
 
     return handle
@@ -81,7 +91,8 @@ def _distinct_topics(call: Call, answered: str, names: Iterable[str], **values: 
     struct = call.response.nested(answered)
     counts = Counter(names)
     return tuple(
-        refused(call, struct, TOPIC if count == 1 else INVALID, name=name, **values) for name, count in counts.items()
+        refused(call, struct, TOPIC if count == 1 else INVALID, topic_resource(name), name=name, **values)
+        for name, count in counts.items()
     )
 
 
@@ -94,7 +105,7 @@ def each_partition(shape: Shape, error: ErrorCode) -> Refusal:
         asked: Sequence[Message] = getattr(call.request, shape.request_topics) or ()
         topics = _partitions(call, struct, shape, asked, error)
         if not topics and error is CLUSTER:
-            call.refuse(error)
+            call.refuse(error, THE_CLUSTER)
         values = {shape.response_topics: topics, "error_code": error, "error_message": text_of(error)}
         return Answer(call.response.fit(**values))
 
@@ -108,9 +119,11 @@ def _partitions(
     topics = []
     for topic in asked:
         name = getattr(topic, shape.topic_name)
+        resource = THE_CLUSTER if error is CLUSTER else topic_resource(name)
         indexes = (index_of(wanted, shape.request_index) for wanted in getattr(topic, shape.request_partitions))
         answers = tuple(
-            refused(call, partition, error, **{shape.response_index: index, **dict(shape.refused)}) for index in indexes
+            refused(call, partition, error, resource, **{shape.response_index: index, **dict(shape.refused)})
+            for index in indexes
         )
         topics.append(struct.fit(name=name, topic=name, topic_name=name, **{shape.response_partitions: answers}))
     return tuple(topics)
@@ -123,7 +136,9 @@ def each_group(asked: str) -> Refusal:
         struct = call.response.nested("groups")
         groups: Sequence[Any] = getattr(call.request, asked)
         ids = (group if isinstance(group, str) else group.group_id for group in groups)
-        return Answer(call.response.new(groups=tuple(refused(call, struct, NOT_OFFERED, group_id=i) for i in ids)))
+        return Answer(
+            call.response.new(groups=tuple(refused(call, struct, NOT_OFFERED, group(i), group_id=i) for i in ids))
+        )
 
     return handle
 
@@ -141,14 +156,15 @@ def delete_topics(call: Call) -> Answer:
 def _undeleted(call: Call, struct: Struct, name: str | None, topic_id: bytes, count: int) -> Message:
     """By name or by id; a broker takes neither both nor none, and tells the name of an id to whoever may see it."""
     by_id = topic_id != ZERO_ID
+    resource = topic_resource(name, topic_id)
     if count > 1 or by_id == (name is not None):
-        return refused(call, struct, INVALID, name=name, topic_id=topic_id)
+        return refused(call, struct, INVALID, resource, name=name, topic_id=topic_id)
     if not by_id:
-        return refused(call, struct, TOPIC, name=name)
+        return refused(call, struct, TOPIC, resource, name=name)
     alias = call.zone.alias_with_id(topic_id)
     if alias is None:
-        return refused(call, struct, ErrorCode.UNKNOWN_TOPIC_ID, name=None, topic_id=topic_id)
-    return refused(call, struct, TOPIC, name=alias.name, topic_id=topic_id)
+        return refused(call, struct, ErrorCode.UNKNOWN_TOPIC_ID, resource, name=None, topic_id=topic_id)
+    return refused(call, struct, TOPIC, topic_resource(alias.name), name=alias.name, topic_id=topic_id)
 
 
 def alter_configs(call: Call) -> Answer:
@@ -160,7 +176,7 @@ def alter_configs(call: Call) -> Answer:
     for kind, name in resources:
         legal = counts[kind, name] == 1 and (kind, call.api_key) != (LOGGER, ALTER_CONFIGS)
         error = CONFIG_ERRORS.get(kind, INVALID) if legal else INVALID
-        responses.append(refused(call, struct, error, resource_type=kind, resource_name=name))
+        responses.append(refused(call, struct, error, of_config(kind, name), resource_type=kind, resource_name=name))
     return Answer(call.response.new(responses=tuple(responses)))
 
 
@@ -172,6 +188,7 @@ def alter_client_quotas(call: Call) -> Answer:
             call,
             struct,
             CLUSTER,
+            THE_CLUSTER,
             entity=tuple(entity.new(entity_type=e.entity_type, entity_name=e.entity_name) for e in entry.entity),
         )
         for entry in call.request.entries
@@ -183,7 +200,9 @@ def alter_scram_credentials(call: Call) -> Answer:
     """One answer per user, however many of his credentials are to change."""
     struct = call.response.nested("results")
     users = dict.fromkeys(change.name for change in (*call.request.deletions, *call.request.upsertions))
-    return Answer(call.response.new(results=tuple(refused(call, struct, CLUSTER, user=user) for user in users)))
+    return Answer(
+        call.response.new(results=tuple(refused(call, struct, CLUSTER, THE_CLUSTER, user=user) for user in users))
+    )
 
 
 def write_txn_markers(call: Call) -> Answer:

@@ -13,6 +13,7 @@ from protocol.error_codes import ErrorCode
 from protocol.schema import ZERO_ID, Message
 from proxy.apis import metadata
 from proxy.exchange import Answer, Call, Forward, Outcome
+from proxy.resources import topic as topic_resource
 
 MAX_PARTITIONS: Final = 2000
 """Of a page: Kafka's default `max.request.partition.size.limit`."""
@@ -27,8 +28,8 @@ def handle(call: Call) -> Outcome:
     names = named or sorted(alias.name for alias in call.zone.rules.aliases if alias.name >= start)
     aliases = [alias for alias in map(call.zone.rules.alias, names) if alias is not None]
     refused = [name for name in names if call.zone.rules.alias(name) is None]
-    if refused:
-        call.refuse(ErrorCode.TOPIC_AUTHORIZATION_FAILED, len(refused))
+    for name in refused:
+        call.refuse(ErrorCode.TOPIC_AUTHORIZATION_FAILED, topic_resource(name))
     if not aliases:
         return _finish(call, (), refused, None)
     request = metadata.broker_request(call, [alias.topic for alias in aliases])
@@ -36,7 +37,7 @@ def handle(call: Call) -> Outcome:
 
 
 def _refuse_all(call: Call) -> Answer:
-    call.refuse(ErrorCode.INVALID_REQUEST)
+    call.refuse(ErrorCode.INVALID_REQUEST, topic_resource(call.request.cursor.topic_name))
     names = dict.fromkeys(topic.name for topic in call.request.topics)
     entry = call.response.nested("topics")
     topics = tuple(entry.new(error_code=ErrorCode.INVALID_REQUEST, name=name) for name in names)

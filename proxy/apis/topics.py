@@ -13,6 +13,8 @@ from policies.zone import Alias
 from protocol.error_codes import ErrorCode
 from protocol.schema import ZERO_ID, Message, Struct
 from proxy.exchange import Call, Endpoints
+from proxy.resources import Resource
+from proxy.resources import topic as topic_resource
 
 AUTHORIZATION_ERRORS: Final = (
     ErrorCode.GROUP_AUTHORIZATION_FAILED,
@@ -76,6 +78,12 @@ def resolve(call: Call, topic: Message, shape: Shape) -> tuple[Alias | None, Err
     return alias, ErrorCode.NONE
 
 
+def _resource(topic: Message, alias: Alias | None, shape: Shape) -> Resource:
+    if "topic_id" in topic.struct.names:
+        return topic_resource(alias.name if alias is not None else None, topic.topic_id)
+    return topic_resource(getattr(topic, shape.topic_name))
+
+
 def index_of(partition: Message, name: str) -> int:
     """The index of a partition entry; some APIs list bare indexes."""
     return partition if isinstance(partition, int) else getattr(partition, name)
@@ -95,7 +103,7 @@ class Split:
             asked = Asked(topic, alias, error, getattr(topic, shape.request_partitions))
             self.asked.append(asked)
             if error:
-                call.refuse(error, len(asked.partitions))
+                call.refuse(error, _resource(topic, alias, shape), len(asked.partitions))
             elif alias is not None:
                 asked.topic_id = call.zone.topic_id(alias)
                 asked.layers = [self._layer(owners, alias, partition) for partition in asked.partitions]
@@ -114,12 +122,15 @@ class Split:
         """The topics that the broker is asked for."""
         return ((asked, asked.alias) for asked in self.asked if asked.alias is not None and not asked.error)
 
-    def refuse_all(self, error: ErrorCode) -> None:
-        """Refuse the whole request. An authorization error is every topic's, others come after the topics' own."""
+    def refuse_all(self, error: ErrorCode, resource: Resource) -> None:
+        """Refuse the whole request, because of its group or transaction.
+
+        An authorization error is every topic's, others come after the topics' own.
+        """
         for asked in self.asked:
             if error in AUTHORIZATION_ERRORS or not asked.error:
                 asked.error = error
-        self.call.refuse(error)
+        self.call.refuse(error, resource)
 
     @property
     def refused_any(self) -> bool:

@@ -14,6 +14,7 @@ from protocol.error_codes import ErrorCode
 from protocol.schema import Message
 from proxy.apis.ids import transaction_refusal
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
+from proxy.resources import transaction
 
 DESCRIBE: Final = 65
 LIST: Final = 66
@@ -23,9 +24,9 @@ def describe(call: Call) -> Outcome:
     """DescribeTransactions."""
     asked = call.request.transactional_ids
     refused = {name: transaction_refusal(call.zone.rules, name) for name in asked}
-    for error in refused.values():
+    for name, error in refused.items():
         if error is not None:
-            call.refuse(error)
+            call.refuse(error, transaction(name))
     granted = tuple(call.zone.rules.qualify(name) for name, error in refused.items() if error is None)
     if asked and not granted:
         return _described(call, refused, None)
@@ -68,7 +69,7 @@ def list_own(call: Call) -> Outcome:
     try:
         matches = _matcher(getattr(request, "transactional_id_pattern", None))
     except re2.error:
-        call.refuse(ErrorCode.INVALID_REGULAR_EXPRESSION)
+        call.refuse(ErrorCode.INVALID_REGULAR_EXPRESSION, transaction(""))
         return Answer(call.response.fit(error_code=ErrorCode.INVALID_REGULAR_EXPRESSION))
     if "transactional_id_pattern" in request.struct.names:
         request.transactional_id_pattern = None

@@ -15,6 +15,7 @@ from protocol.schema import Message, request_struct
 from proxy.apis import metadata
 from proxy.apis.ids import is_too_long, transaction_refusal
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome
+from proxy.resources import Resource, group, topic, transaction
 
 ADD_PARTITIONS: Final = 24
 
@@ -34,16 +35,16 @@ def end(call: Call) -> Outcome:
 def add_offsets(call: Call) -> Outcome:
     """AddOffsetsToTxn. An empty group id is none of its matters: TxnOffsetCommit refuses it, on a broker too."""
     error = transaction_refusal(call.zone.rules, call.request.transactional_id)
-    if error is None and is_too_long(call.zone.rules, call.request.group_id):
-        error = ErrorCode.INVALID_GROUP_ID
     if error is not None:
         return _refuse(call, error)
+    if is_too_long(call.zone.rules, call.request.group_id):
+        return _refuse(call, ErrorCode.INVALID_GROUP_ID, group(call.request.group_id))
     call.request.group_id = call.zone.rules.qualify(call.request.group_id)
     return _forward(call)
 
 
-def _refuse(call: Call, error: ErrorCode) -> Answer:
-    call.refuse(error)
+def _refuse(call: Call, error: ErrorCode, resource: Resource | None = None) -> Answer:
+    call.refuse(error, resource or transaction(call.request.transactional_id))
     return Answer(call.response.fit(error_code=error))
 
 
@@ -73,7 +74,8 @@ def add_partitions(call: Call) -> Outcome:
     if error != ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED and any(each.alias is None for each in asked):
         return _add_none(call, asked)
     if error is not None:
-        call.refuse(error, sum(len(each.topic.partitions) for each in asked))
+        refused = transaction(request.v3_and_below_transactional_id)
+        call.refuse(error, refused, sum(len(each.topic.partitions) for each in asked))
         return _answer(call, asked, lambda _alias, _index: error)
     entry = request.struct.nested("v3_and_below_topics")
     # two aliases of one backing partition are one partition of the transaction
@@ -112,9 +114,9 @@ def _on_added(call: Call, asked: Sequence[_Asked], response: Message) -> Answer:
 
 def _add_none(call: Call, asked: Sequence[_Asked]) -> Outcome:
     """Some may not be written. Of the others a broker tells which ones don't exist, so that is looked up."""
-    call.refuse(
-        ErrorCode.TOPIC_AUTHORIZATION_FAILED, sum(len(each.topic.partitions) for each in asked if each.alias is None)
-    )
+    for each in asked:
+        if each.alias is None:
+            call.refuse(ErrorCode.TOPIC_AUTHORIZATION_FAILED, topic(each.topic.name), len(each.topic.partitions))
     names = dict.fromkeys(each.alias.topic for each in asked if each.alias is not None)
     if not names:
         return _answer(call, asked, lambda _alias, _index: ErrorCode.TOPIC_AUTHORIZATION_FAILED)

@@ -1,6 +1,6 @@
 """What every SASL mechanism is, and what it says of a client's token."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from policies.credentials import Credential
@@ -44,6 +44,8 @@ class Refused:
 
     reason: str
     text: str = FAILURE_TEXT
+    username: str = field(default="", repr=False, compare=False)
+    """As the client sent it, where it could be read: for the audit, which shows it only when it is an account's."""
 
 
 Step = Challenge | Accepted | Refused

@@ -75,9 +75,9 @@ class PassthroughTokens:
         """Whose token it is, or why it is none. Raises nothing, whatever the token."""
         claims = self._claims(token) if username == self.username else None
         if claims is None or claims["vcluster"] != PASSTHROUGH or claims["username"] != username:
-            return Refused("invalid_credentials")
+            return Refused("invalid_credentials", username=username)
         if claims["exp"] <= now:
-            return Refused("expired_token")
+            return Refused("expired_token", username=username)
         return Accepted(Principal(PASSTHROUGH, username, sasl.PLAIN, expires=claims["exp"], passthrough=True))
 
     def _claims(self, token: str) -> dict[str, Any] | None:

@@ -31,8 +31,8 @@ class Plain:
         if not candidates:
             verify_password(plain.password, self._decoy)
         if account is None or not found:
-            return Refused("invalid_credentials")
+            return Refused("invalid_credentials", username=plain.username)
         valid = [known for known in found if known.valid_at(now)]
         if not valid:
-            return Refused("expired_credential")
+            return Refused("expired_credential", username=plain.username)
         return Accepted(Principal(account.zone, plain.username, self.name, valid[0], valid[0].expires))

@@ -67,6 +67,8 @@ class Gateway:
         self.zones.mkdir()
         self._config = self.folder / "zonegate.yaml"
         self._log = self.folder / "zonegate.log"
+        self.audit_file = self.folder / "audit.jsonl"
+        """Its standard output, where audit lines go unless it is configured otherwise."""
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog = self._start_watchdog()
         self.bootstrap = f"{advertised_host}:{self.port}"
@@ -132,11 +134,11 @@ class Gateway:
 
     def launch(self) -> None:
         """Start the process, ready or not."""
-        with self._log.open("ab") as log:
+        with self._log.open("ab") as log, self.audit_file.open("ab") as audit:
             self._process = subprocess.Popen(
                 [ZONEGATE, "serve", "--config", self._config, "--zones", self.zones],
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=audit,
                 stderr=log,
                 start_new_session=True,
             )
@@ -201,6 +203,11 @@ class Gateway:
     def log(self) -> list[dict[str, Any]]:
         """Every whole line so far."""
         whole, _, _ = self.log_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def audit(self) -> list[dict[str, Any]]:
+        """Every whole line of the audit log so far."""
+        whole, _, _ = self.audit_file.read_text(encoding="utf-8").rpartition("\n")
         return [json.loads(line) for line in whole.splitlines()]
 
     def wait_for_log(self, wanted: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:

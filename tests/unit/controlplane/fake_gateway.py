@@ -1,13 +1,14 @@
 """A gateway that serves nobody: what the control plane sees of one, under the test's control."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter
 
 from controlplane.passthrough_http import TokenIssuer
 from policies.credentials import Credential
 from policies.zone import Zone
+from proxy.audit import Audit
 
 
 class FakeMetrics:
@@ -25,8 +26,13 @@ class FakeGateway:
         self.start_error: Exception | None = None
         self.ready = False
         self.passthrough: TokenIssuer | None = None
+        self.audit = Audit(self._note)
+        self.audited: list[Mapping[str, object]] = []
         self.stopped = False
         self.applied: asyncio.Queue[tuple[Sequence[Zone], Sequence[Credential]]] = asyncio.Queue()
+
+    def _note(self, line: Mapping[str, object]) -> None:
+        self.audited.append(line)
 
     async def start(self) -> None:
         if self.start_error is not None:

@@ -211,3 +211,33 @@ async def test_the_log_says_who_and_which_and_no_secret(
     assert (failed["event"], failed["levelname"], failed["peer"]) == ("admin_login_failed", "WARNING", "127.0.0.1")
     for secret in (PASSWORD, "guessed-password", response.json()["token"]):
         assert secret not in repr([vars(record) for record in caplog.records])
+
+
+async def test_tokens_and_failed_logins_are_in_the_audit_log(tokens: PassthroughTokens, quick: None) -> None:
+    gateway = FakeGateway()
+    gateway.passthrough = tokens
+    transport = httpx.ASGITransport(app=create_app(gateway), client=("203.0.113.7", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        issued = claims(await client.post(PATH, auth=LOGIN))
+        assert (await client.post(PATH, auth=(ADMIN, "a password of somebody"))).status_code == 401
+    assert [
+        {name: line.get(name) for name in ("event", "outcome", "peer_address", "user", "token_id", "reason")}
+        for line in gateway.audited
+    ] == [
+        {
+            "event": "admin_token",
+            "outcome": "success",
+            "peer_address": "203.0.113.7",
+            "user": ADMIN,
+            "token_id": issued["jti"],
+            "reason": None,
+        },
+        {
+            "event": "admin_token",
+            "outcome": "failure",
+            "peer_address": "203.0.113.7",
+            "user": None,
+            "token_id": None,
+            "reason": "wrong_login",
+        },
+    ]

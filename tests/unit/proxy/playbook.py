@@ -8,6 +8,7 @@ import asyncio
 import dataclasses
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, cast
@@ -31,6 +32,7 @@ from proxy import session as session_module
 from proxy.accept import Door
 from proxy.apis.plan import RequestPlan
 from proxy.apis.table import OFFERED, plans_for
+from proxy.audit import Audit
 from proxy.broker import BrokerConnection, OnLost
 from proxy.broker_login import Upstream
 from proxy.close import CloseReason
@@ -55,6 +57,8 @@ CONFIG: Final = GatewayConfig(
 MAPPED_BROKERS: Final = (1, 2, 3)
 UNMAPPED_BROKER: Final = 9
 PASSWORD: Final = "correct-horse-battery"
+BEGINNING: Final = 1_900_000_000.0
+"""Unix time when the loop's own time is 0."""
 
 ZONE: Final = Zone(
     "partner",
@@ -134,7 +138,18 @@ class Playbook:
         cluster.brokers = {broker_id: (f"kafka-{broker_id}", 9092) for broker_id in MAPPED_BROKERS}
         cluster.versions = dict.fromkeys(MAPPED_BROKERS, self.broker_versions)
         mechanisms = build_mechanisms(self.registry)
-        self.services = Services(CONFIG, self.registry, cluster, self.metrics, self.budget, self._spawn, mechanisms)
+        self.audited: list[dict[str, Any]] = []
+        self.audits_refusals = True
+        """What was refused and what was audited is compared at the end."""
+        self.audit = Audit(
+            lambda event: self.audited.append(dict(event)),
+            lambda username: self.registry.account(username) is not None,
+            lambda: BEGINNING + self.loop.time(),
+            lambda: self.loop.time(),
+        )
+        self.services = Services(
+            CONFIG, self.registry, cluster, self.metrics, self.budget, self._spawn, mechanisms, audit=self.audit
+        )
         self.listener = OpenPorts(LISTENER, lambda listener, broker_id: Door(self.services, listener, broker_id))
         self._plans = plans
         self._broker_sides: dict[ReadGate, FakeTransport] = {}
@@ -179,6 +194,17 @@ class Playbook:
             self._undo.pop()()
         if kind is None:
             assert not self.internal_errors, self.internal_errors
+            if self.audits_refusals:
+                assert self._audited_refusals() == {name: n for name, n in self.metrics.refusals.items() if n}
+
+    def _audited_refusals(self) -> dict[tuple[str, str, str], int]:
+        """As the metric has them: (zone, API, error) -> how many the audit's lines stand for."""
+        self.audit.finish()
+        told: Counter[tuple[str, str, str]] = Counter()
+        for line in self.audited:
+            if line["event"] == "refusal":
+                told[line["zone"], line["api"], line["error"]] += line["count"]
+        return told
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         def run() -> None:

@@ -14,6 +14,9 @@ class FakeLoop:
         self._ready: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._later: list[tuple[float, Callable[..., object], tuple[Any, ...]]] = []
 
+    def time(self) -> float:
+        return self._now
+
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
         self._ready.append((callback, args))
 
