@@ -17,6 +17,7 @@ from proxy.config import GatewayConfig
 from proxy.flow import MemoryBudget
 from proxy.mechanisms.mechanism import Mechanism
 from proxy.mechanisms.plain import Plain
+from proxy.mechanisms.scram import ScramSha512
 from proxy.metrics import GatewayMetrics
 from proxy.routing import Listener, Routing
 from proxy.session import Services
@@ -30,7 +31,7 @@ DEADLINE_CHECK_SECONDS: Final = 0.5
 
 def build_mechanisms(zones: ZoneRegistry) -> Mapping[str, Mechanism]:
     """Every mechanism that a listener may offer, by name."""
-    return {mechanism.name: mechanism for mechanism in (Plain(zones),)}
+    return {mechanism.name: mechanism for mechanism in (Plain(zones), ScramSha512(zones))}
 
 
 class Gateway:

@@ -27,7 +27,9 @@ from proxy.flow import Hold, MemoryBudget, ReadGate
 from proxy.mechanisms.mechanism import Mechanism, Principal
 from proxy.metrics import GatewayMetrics
 from proxy.pipeline import HOLDS_REQUESTS, Pipeline, UnsupportedApiError
+from proxy.reauthentication import Reauthentication
 from proxy.routing import Listener, Routing
+from proxy.session_life import SessionLife
 from proxy.zones import ZoneRegistry, ZoneState
 
 _log = logging.getLogger("zonegate.connection")
@@ -115,7 +117,9 @@ class ClientSession(asyncio.Protocol):
         self.zone_name = ""
         self.credential_id = ""
         mechanisms = {name: services.mechanisms[name] for name in listener.config.mechanisms}
-        self._authentication = Authentication(mechanisms, self._broker_versions, time)
+        self._life = SessionLife(services.config.max_reauthentication_seconds)
+        self._authentication = Authentication(mechanisms, self._broker_versions, time, self._life)
+        self._reauthentication = Reauthentication(self, self._authentication, self._limits, services.metrics)
         self._state = SessionState.CONNECTED
         self._transport: asyncio.Transport | None = None
         self._broker: BrokerConnection | None = None
@@ -123,6 +127,7 @@ class ClientSession(asyncio.Protocol):
         self._peer = ""
         self._reason: CloseReason | None = None
         self._detail = ""
+        self._ending = (CloseReason.SHUTDOWN, "")
         self._opened = self._last_active = self._closed = monotonic()
         self._partial_since = 0.0
         self._partial_bytes = 0
@@ -202,14 +207,21 @@ class ClientSession(asyncio.Protocol):
         self._partial_since = 0.0
         if self._budget_taken:
             self._give_budget()
-        if self._pipeline is not None:
+        if self._pipeline is None:
+            if self._state is not SessionState.CLOSED:
+                self._on_sign_in(data, start, end)
+        elif self._last_active < self._life.open_until:
             self._pipeline.on_request(data, start, end)
-        elif self._state is not SessionState.CLOSED:
-            self._on_sign_in(data, start, end)
+        else:
+            self._reauthentication.on_frame(self._pipeline, data, start, end)
 
     def _on_head(self, data: bytes, start: int, size: int) -> Sink | None:
         self._partial_since = 0.0
-        return self._pipeline.on_large_head(data, start, size) if self._pipeline is not None else None
+        if self._pipeline is not None and self._last_active < self._life.open_until:
+            return self._pipeline.on_large_head(data, start, size)
+        if self._pipeline is not None:
+            self._reauthentication.on_large_head()
+        return None
 
     def _on_assemble(self, size: int) -> None:
         self._budget_taken = size
@@ -226,9 +238,9 @@ class ClientSession(asyncio.Protocol):
             return self._broker.versions
         return self._services.cluster.versions_for(self._broker_id)
 
-    def answer_locally(self, data: bytes, start: int, end: int) -> bytes:
+    def answer_locally(self, data: bytes, start: int, end: int, respond: Callable[[bytes], None]) -> None:
         """ApiVersions and the SASL requests of a client that has signed in."""
-        return self._authentication.answer(data, start, end)
+        self._reauthentication.answer(data, start, end, respond)
 
     # signing in
 
@@ -243,12 +255,16 @@ class ClientSession(asyncio.Protocol):
             self._on_signed_in(self._authentication.principal)
 
     def _on_signed_in(self, principal: Principal) -> None:
-        self.zone_name = principal.zone
-        self.credential_id = principal.credential.id if principal.credential is not None else ""
+        self.belongs_to(principal)
         self._services.metrics.connections[self.zone_name] += 1
         self.reader.max_frame_bytes = self._limits.frame_bytes
         self._hold(Hold.CONNECTING)
         self._services.spawn(self._connect(), f"connect {self._peer}")
+
+    def belongs_to(self, principal: Principal) -> None:
+        """Revoking this credential ends the session."""
+        self.zone_name = principal.zone
+        self.credential_id = principal.credential.id if principal.credential is not None else ""
 
     def _on_failed_authentication(self, reply: bytes) -> None:
         self._services.metrics.authentication_failures[self._authentication.failure] += 1
@@ -327,15 +343,16 @@ class ClientSession(asyncio.Protocol):
             self.run(self.reader.release)
 
     def drained(self) -> None:
-        self.close(CloseReason.SHUTDOWN)
+        self.close(*self._ending)
 
     # ending
 
-    def drain(self) -> None:
+    def drain(self, reason: CloseReason = CloseReason.SHUTDOWN, detail: str = "") -> None:
         """Take no more requests; close when those under way are answered."""
         if self._pipeline is None or not self._pipeline.in_flight:
-            self.close(CloseReason.SHUTDOWN)
+            self.close(reason, detail)
             return
+        self._ending = reason, detail
         self._state = SessionState.DRAINING
         self._pipeline.draining = True
         self.reader.held = True
@@ -378,7 +395,10 @@ class ClientSession(asyncio.Protocol):
                 self._cut_off()
             return
         limits = self._limits
-        if self._authentication.principal is None and now - self._opened > limits.authentication_seconds:
+        principal = self._authentication.principal
+        if principal is not None and principal.expires is not None and time() >= principal.expires:
+            self.close(CloseReason.CREDENTIAL_EXPIRED, f"the {principal.mechanism} credential has expired")
+        elif principal is None and now - self._opened > limits.authentication_seconds:
             self.close(CloseReason.AUTHENTICATION_DEADLINE, f"not signed in after {limits.authentication_seconds:g} s")
         elif now - self._last_active > limits.idle_seconds and self._is_idle():
             self.close(CloseReason.IDLE, f"nothing received or taken for {limits.idle_seconds:g} s")
@@ -422,6 +442,7 @@ class ClientSession(asyncio.Protocol):
             "broker": self._broker_id,
             "zone": self.zone_name,
             "user": principal.username if principal is not None else "",
+            "credential": self.credential_id,
             "listener": self._listener.config.name,
             "seconds": round(monotonic() - self._opened, 3),
             "requests": self._pipeline.requests if self._pipeline is not None else 0,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from policies.credentials import Credential
+from policies.credentials import Credential, decoy_salt
 from policies.topic_ids import virtual_cluster_id, virtual_topic_id
 from policies.zone import Alias, AuthenticationMode, Zone, ZoneRules
 from protocol.codec import write_uvarint
@@ -221,3 +221,7 @@ class ZoneRegistry:
     def account(self, username: str) -> Account | None:
         """The service account of this name, if a zone has it."""
         return self._accounts.get(username)
+
+    def decoy_salt(self, username: str) -> bytes:
+        """What SCRAM tells of an account without a password; the same at every gateway of the cluster."""
+        return decoy_salt(self._id_key, username)

@@ -38,10 +38,13 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """`reason` is a word for log, metric and audit; the client is told `text` and no more."""
+    """`reason` is a word for log, metric and audit; the client is told `text` and no more.
+
+    None stands for Kafka's words for what has none of its own, which say the mechanism and nothing else.
+    """
 
     reason: str
-    text: str = FAILURE_TEXT
+    text: str | None = FAILURE_TEXT
 
 
 Step = Challenge | Accepted | Refused
