@@ -75,7 +75,9 @@ class ScramConversation:
             return _MALFORMED
         signed = scram.auth_message(first, self._server_first, final)
         # as they are now: what was revoked since the first message is none of them
-        known = [(each, keys) for each, keys in self._keys(first.username) if (keys.salt, keys.iterations) == self._salt]
+        known = [
+            (each, keys) for each, keys in self._keys(first.username) if (keys.salt, keys.iterations) == self._salt
+        ]
         # all are tried, and one that can't match where there is none: the time tells nothing
         found = [(each, keys) for each, keys in known if scram.is_proof(keys.stored_key, signed, final.proof)]
         if not known:
