@@ -14,6 +14,7 @@ from proxy.apis.table import all_plans
 from proxy.close import CloseReason
 from proxy.cluster import RETRY_SECONDS, Cluster
 from proxy.config import GatewayConfig
+from proxy.credential_use import CredentialUse
 from proxy.flow import MemoryBudget
 from proxy.mechanisms.mechanism import Mechanism
 from proxy.mechanisms.plain import Plain
@@ -48,6 +49,8 @@ class Gateway:
         mechanisms = build_mechanisms(registry)
         self._services = Services(config, registry, cluster, self.metrics, budget, self._spawn, mechanisms)
         self._services.routing = Routing(config.listeners, self._accept)
+        self._credential_use = CredentialUse(self._services)
+        self.metrics.registry.register(self._credential_use)
         self._started = False
         self._stopping = False
 
@@ -63,6 +66,10 @@ class Gateway:
         if not cluster.reachable:
             return f"the Kafka cluster does not answer: {cluster.problem}"
         return "" if self._started else "the gateway is starting"
+
+    def credentials_used(self) -> Mapping[str, float]:
+        """Credential id -> Unix time of its last use by this process."""
+        return self._credential_use.times()
 
     async def start(self) -> None:
         """Returns when the cluster has answered and all ports are open. Raises OSError when a port is taken."""

@@ -69,6 +69,8 @@ class Services:
     sessions: "set[ClientSession]" = field(default_factory=set)
     arriving: "set[Arriving]" = field(default_factory=set)
     """Connections that are in their TLS handshake."""
+    credentials_used: dict[str, float] = field(default_factory=dict)
+    """Credential id -> Unix time of its last use."""
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def forget(self, session: "ClientSession") -> None:
@@ -265,6 +267,11 @@ class ClientSession(asyncio.Protocol):
         """Revoking this credential ends the session."""
         self.zone_name = principal.zone
         self.credential_id = principal.credential.id if principal.credential is not None else ""
+        self._note_use()
+
+    def _note_use(self) -> None:
+        if self.credential_id:
+            self._services.credentials_used[self.credential_id] = time()
 
     def _on_failed_authentication(self, reply: bytes) -> None:
         self._services.metrics.authentication_failures[self._authentication.failure] += 1
@@ -420,6 +427,7 @@ class ClientSession(asyncio.Protocol):
         """The client's connection is gone."""
         self._state = SessionState.CLOSED
         self._give_budget()
+        self._note_use()
         self._services.forget(self)
         if self._pipeline is not None:
             self._pipeline.abandon()

@@ -172,6 +172,7 @@ class ZoneRegistry:
         self.zones: dict[str, ZoneState] = {}
         self._accounts: dict[str, Account] = {}
         self._credentials: frozenset[Credential] = frozenset()
+        self.credential_ids: frozenset[str] = frozenset()
 
     def identify(self, cluster_id: str) -> None:
         """Derive virtual ids from the cluster's own id, which every gateway of the cluster knows."""
@@ -210,6 +211,7 @@ class ZoneRegistry:
         revoked = {credential.id for credential in self._credentials - set(credentials)}
         self.zones = states
         self._credentials = frozenset(credentials)
+        self.credential_ids = frozenset(credential.id for credential in credentials)
         grouped: dict[str, tuple[Credential, ...]] = {}
         for credential in credentials:
             grouped[credential.zone] = (*grouped.get(credential.zone, ()), credential)
@@ -217,6 +219,10 @@ class ZoneRegistry:
             zone.service_account: Account(zone.name, zone.authentication, grouped.get(zone.name, ())) for zone in zones
         }
         return Changes(frozenset(shrunken), frozenset(revoked))
+
+    @property
+    def credentials(self) -> frozenset[Credential]:
+        return self._credentials
 
     def account(self, username: str) -> Account | None:
         """The service account of this name, if a zone has it."""

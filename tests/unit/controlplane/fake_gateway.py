@@ -1,7 +1,7 @@
 """A gateway that serves nobody: what the control plane sees of one, under the test's control."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -38,6 +38,9 @@ class FakeGateway:
 
     def why_not_ready(self) -> str:
         return "" if self.ready else "no broker answers"
+
+    def credentials_used(self) -> Mapping[str, float]:
+        return {"one": 1737982505.0}
 
     def apply(self, zones: Sequence[Zone], credentials: Sequence[Credential]) -> None:
         self.applied.put_nowait((zones, credentials))

@@ -42,19 +42,19 @@ def stage(max_seconds: float = SECONDS, *credentials: Credential) -> Iterator[Pl
         yield playbook
 
 
-def signs_in(dialogue: Dialogue, password: str = "old", version: int = 2) -> int:
+def signs_in(dialogue: Dialogue, name: str = "old", version: int = 2) -> int:
     """The session's lifetime, as the client is told."""
     dialogue.client_sends(HANDSHAKE, 1, mechanism="PLAIN")
     assert dialogue.client_receives().error_code == 0
-    dialogue.client_sends(AUTHENTICATE, version, auth_bytes=build_plain("johndoe", password))
+    dialogue.client_sends(AUTHENTICATE, version, auth_bytes=build_plain("johndoe", name))
     answer = dialogue.client_receives()
     assert answer.error_code == 0, answer.error_message
     return int(answer.session_lifetime) if version else 0
 
 
-def signed_in(playbook: Playbook, password: str = "old") -> Dialogue:
+def signed_in(playbook: Playbook, name: str = "old") -> Dialogue:
     dialogue = playbook.connects()
-    signs_in(dialogue, password)
+    signs_in(dialogue, name)
     return dialogue
 
 
