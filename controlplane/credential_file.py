@@ -56,7 +56,7 @@ def _is_hash(text: str) -> str:
 
 def _is_scram(text: str) -> str:
     if parse_scram_keys(text) is None:
-        raise ValueError("is not what 'zonegate credentials generate' writes; remove it, or make a new password")
+        raise ValueError("is not what 'credentials generate' writes; remove it, or make a new password")
     return text
 
 

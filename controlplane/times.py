@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 NEVER = "never"
 MAX_DURATION = timedelta(days=36_500)
 
-_DURATION = re.compile(r"([1-9][0-9]{0,9})([smhd])", re.ASCII)
+_DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
