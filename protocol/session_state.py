@@ -29,7 +29,7 @@ class SessionState(enum.Enum):
     CLOSED = "closed"
 
 
-ALLOWED_UNTIL_READY: Final = {
+ALLOWED_BEFORE_READY: Final = {
     SessionState.CONNECTED: frozenset({API_VERSIONS, SASL_HANDSHAKE}),
     SessionState.AUTHENTICATING: frozenset({API_VERSIONS, SASL_AUTHENTICATE}),
     SessionState.REAUTHENTICATING: frozenset({SASL_AUTHENTICATE}),

@@ -15,7 +15,7 @@ from protocol.errors import ClientProtocolError, DecodeError
 from protocol.headers import PEEK, frame, parse_request_header, response_head
 from protocol.schema import Message, request_struct, response_struct
 from protocol.session_state import (
-    ALLOWED_UNTIL_READY,
+    ALLOWED_BEFORE_READY,
     API_VERSIONS,
     SASL_AUTHENTICATE,
     SASL_HANDSHAKE,
@@ -65,7 +65,7 @@ class Authentication:
         if self.state is SessionState.RAW_TOKEN:
             return self._on_raw_token(bytes(data[start + 4 : end]))
         key, version = _peek(data, start, end)
-        if key not in ALLOWED_UNTIL_READY.get(self.state, frozenset()):
+        if key not in ALLOWED_BEFORE_READY.get(self.state, frozenset()):
             raise NotAuthenticatedError(f"API key {key} version {version} while {self.state.value}")
         return self.answer(data, start, end)
 

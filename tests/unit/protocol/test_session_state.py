@@ -1,10 +1,10 @@
 """Before a client has signed in, only these requests are heard."""
 
-from protocol.session_state import ALLOWED_UNTIL_READY, SessionState
+from protocol.session_state import ALLOWED_BEFORE_READY, SessionState
 
 
 def test_what_each_state_hears() -> None:
-    heard = {state: sorted(ALLOWED_UNTIL_READY.get(state, ())) for state in SessionState}
+    heard = {state: sorted(ALLOWED_BEFORE_READY.get(state, ())) for state in SessionState}
     assert heard == {
         SessionState.CONNECTED: [17, 18],
         SessionState.AUTHENTICATING: [18, 36],

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from scramp import ScramClient
 
 from policies.credentials import Credential, hash_password, new_salt, scram_keys
@@ -334,6 +336,26 @@ def test_frames_are_small_while_it_lasts(clock: Clock) -> None:
         dialogue.client_receives()
         dialogue.client_sends_bytes((LIMITS.frame_bytes_before_authentication + 1).to_bytes(4, "big"))
         dialogue.expect_end(CloseReason.BAD_FRAME)
+
+
+@pytest.mark.parametrize("expired", [False, True])
+@pytest.mark.parametrize("version", [0, 1])
+@given(payload=st.binary(max_size=60) | st.binary(max_size=30).map(lambda rest: b"\0\x24\0\x02\0\0\0\1" + rest))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_frame_in_between_is_answered_or_ends_the_connection(
+    clock: Clock, version: int, expired: bool, payload: bytes
+) -> None:
+    with stage() as playbook:
+        dialogue = signed_in(playbook)
+        if expired:
+            clock.advance(SECONDS + 1)
+        else:
+            dialogue.client_sends(HANDSHAKE, version, mechanism="PLAIN")
+            dialogue.client_receives()
+        dialogue.client_sends_bytes(frame(payload))
+        playbook.loop.advance(DELAY)
+        dialogue.broker_gets_nothing()
+        assert dialogue.ended
 
 
 # the session's end
