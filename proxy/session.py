@@ -19,6 +19,7 @@ from protocol.session_state import SessionState
 from proxy.apis.table import plans_for
 from proxy.authentication import Authentication, NotAuthenticatedError
 from proxy.broker import BrokerConnection, connect, write_pieces
+from proxy.client_reauthentication import ClientReauthentication
 from proxy.close import CloseReason
 from proxy.cluster import Cluster
 from proxy.config import GatewayConfig
@@ -27,7 +28,6 @@ from proxy.flow import Hold, MemoryBudget, ReadGate
 from proxy.mechanisms.mechanism import Mechanism, Principal
 from proxy.metrics import GatewayMetrics
 from proxy.pipeline import HOLDS_REQUESTS, Pipeline, UnsupportedApiError
-from proxy.reauthentication import Reauthentication
 from proxy.routing import Listener, Routing
 from proxy.session_life import SessionLife
 from proxy.zones import ZoneRegistry, ZoneState
@@ -121,7 +121,7 @@ class ClientSession(asyncio.Protocol):
         mechanisms = {name: services.mechanisms[name] for name in listener.config.mechanisms}
         self._life = SessionLife(services.config.max_reauthentication_seconds)
         self._authentication = Authentication(mechanisms, self._broker_versions, time, self._life)
-        self._reauthentication = Reauthentication(self, self._authentication, self._limits, services.metrics)
+        self._reauthentication = ClientReauthentication(self, self._authentication, self._limits, services.metrics)
         self._state = SessionState.CONNECTED
         self._transport: asyncio.Transport | None = None
         self._broker: BrokerConnection | None = None

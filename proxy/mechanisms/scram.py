@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from policies.credentials import SCRAM_ITERATIONS, Credential, ScramKeys
-from protocol import scram
+from protocol import scram_server as scram
 from protocol.errors import ClientProtocolError
 from proxy.mechanisms.mechanism import Accepted, Challenge, Principal, Refused, Step
 from proxy.zones import ZoneRegistry

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scramp import ScramClient, ScramMechanism
 
-from protocol import scram
+from protocol import scram_server as scram
 from protocol.errors import ClientProtocolError
 
 SALT = b"0123456789abcdef"

@@ -33,7 +33,7 @@ class Owner(Protocol):
     def close(self, reason: CloseReason, detail: str = "") -> None: ...
 
 
-class Reauthentication:
+class ClientReauthentication:
     """Of one connection, once its client has signed in."""
 
     def __init__(self, owner: Owner, authentication: Authentication, limits: Limits, metrics: GatewayMetrics) -> None:
