@@ -126,7 +126,8 @@ class Authentication:
             text = step.text if step.text is not None else self._failure_text()
             return struct.fit(error_code=ErrorCode.SASL_AUTHENTICATION_FAILED, error_message=text)
         lifetime = self._lifetime if isinstance(step, Accepted) else 0
-        return struct.fit(auth_bytes=step.token, session_lifetime=lifetime)
+        # as brokers say it: no text rather than null
+        return struct.fit(error_message="", auth_bytes=step.token, session_lifetime=lifetime)
 
     def _failure_text(self) -> str:
         """Kafka's words where a mechanism has none of its own."""

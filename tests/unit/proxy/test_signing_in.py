@@ -50,7 +50,7 @@ def test_handshake_1_is_followed_by_sasl_authenticate(version: int) -> None:
         dialogue.client_receives()
         dialogue.client_sends(36, version, auth_bytes=GOOD_TOKEN)
         answer = dialogue.client_receives()
-        assert (answer.error_code, answer.error_message, answer.auth_bytes) == (0, None, b"")
+        assert (answer.error_code, answer.error_message, answer.auth_bytes) == (0, "", b"")
         heartbeat(dialogue)
         assert dialogue.broker_gets().client_id == "partner:app"
         assert playbook.metrics.connections == {"partner": 1}
