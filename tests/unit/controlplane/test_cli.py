@@ -46,6 +46,8 @@ def zonegate(*arguments: str) -> Result:
         (["serve"], "zonegate serve --config zonegate.yaml --zones zones/"),
         (["credentials"], "PASSWORD=$(zonegate credentials generate external-partner-zone --config zonegate.yaml)"),
         (["credentials", "generate"], "zonegate credentials generate external-partner-zone --credentials-file"),
+        (["credentials", "list"], "zonegate credentials list --config zonegate.yaml --output json"),
+        (["credentials", "revoke"], "zonegate credentials revoke 3f0c9a51d2e84b67 --config zonegate.yaml"),
     ],
 )
 def test_help_teaches_with_an_example(arguments: Sequence[str], example: str) -> None:
