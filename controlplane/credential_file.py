@@ -1,34 +1,47 @@
-"""The credentials file: a YAML list of password hashes. `zonegate credentials generate` adds to it, `serve` follows it.
+"""The credentials file: a YAML list of password hashes. `zonegate credentials` adds and removes, `serve` follows it.
 
     - id: 3f0c9a51d2e84b67
       zone: external-partner-zone
       created: "2025-01-27T12:55:05Z"
+      expires: "2025-04-27T12:55:05Z"
       hash: sha256:<salt>:<digest>
+      scram: scram-sha-512:<iterations>:<salt>:<stored key>:<server key>
 
-Removing an entry revokes that password. What people write into the file beside the entries (comments) is kept.
+Removing an entry revokes that password. What people write into the file beside the entries (comments) is kept. Without
+`expires` a password never expires; without `scram` it is good for PLAIN only.
 """
 
-import contextlib
-import fcntl
-import os
 import secrets
-import tempfile
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path as FilePath
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from controlplane.atomic_files import locked, replace
 from controlplane.model_errors import violations
 from controlplane.partner_zone import RequiredText, ZoneName
-from controlplane.problems import ConfigurationError, Path, Problem
-from controlplane.yaml_source import Document, dump, read_text, single_document
-from policies.credentials import Credential, hash_password, is_password_hash, new_password
+from controlplane.problems import ConfigurationError, Path, Problem, did_you_mean
+from controlplane.times import format_time, parse_time
+from controlplane.yaml_source import Document, cut_items, dump, read_text, single_document
+from policies.credentials import (
+    Credential,
+    format_scram_keys,
+    hash_password,
+    is_password_hash,
+    new_password,
+    new_salt,
+    parse_scram_keys,
+    scram_keys,
+)
+
+DEFAULT_VALIDITY = timedelta(days=90)
+"""As long as most companies let a password live; a partner rotates with a second one while the first is still valid."""
 
 _HEADER = """\
 # Passwords of partner zones, as hashes. 'zonegate credentials generate ZONE' adds entries;
-# remove an entry to revoke its password. A running gateway follows this file.
+# 'zonegate credentials revoke ID' removes one, as does an editor. A running gateway follows this file.
 """
 
 
@@ -41,9 +54,15 @@ def _is_hash(text: str) -> str:
     return text
 
 
+def _is_scram(text: str) -> str:
+    if parse_scram_keys(text) is None:
+        raise ValueError("is not what 'credentials generate' writes; remove it, or make a new password")
+    return text
+
+
 def _is_time(text: str) -> str:
     try:
-        datetime.fromisoformat(text)
+        parse_time(text)
     except ValueError:
         raise ValueError(f"{text!r} is not a time; write it as 2025-01-27T12:55:05Z") from None
     return text
@@ -57,7 +76,14 @@ class CredentialEntry(BaseModel):
     id: RequiredText = Field(examples=["3f0c9a51d2e84b67"])
     zone: ZoneName = Field(examples=["external-partner-zone"])
     created: Annotated[str, AfterValidator(_is_time)] = Field(examples=["2025-01-27T12:55:05Z"])
+    expires: Annotated[str, AfterValidator(_is_time)] | None = None
     hash: Annotated[str, AfterValidator(_is_hash)] = Field(repr=False, examples=["sha256:<salt>:<digest>"])
+    scram: Annotated[str, AfterValidator(_is_scram)] | None = Field(None, repr=False)
+
+    def credential(self) -> Credential:
+        expires = parse_time(self.expires).timestamp() if self.expires is not None else None
+        keys = parse_scram_keys(self.scram) if self.scram is not None else None
+        return Credential(self.id, self.zone, self.created, self.hash, expires, keys)
 
 
 _ENTRIES = TypeAdapter(list[CredentialEntry])
@@ -81,7 +107,7 @@ def parse_credentials(text: str, source: str) -> list[Credential]:
         raise ConfigurationError([document.problem(path, message) for path, message in found]) from None
     if problems := list(_duplicate_ids(document, entries)):
         raise ConfigurationError(problems)
-    return [Credential(entry.id, entry.zone, entry.created, entry.hash) for entry in entries]
+    return [entry.credential() for entry in entries]
 
 
 def _duplicate_ids(document: Document, entries: Sequence[CredentialEntry]) -> Iterator[Problem]:
@@ -94,36 +120,80 @@ def _duplicate_ids(document: Document, entries: Sequence[CredentialEntry]) -> It
         seen.setdefault(entry.id, here)
 
 
-def generate_credential(file: FilePath, zone: str) -> tuple[Credential, str]:
+def generate_credential(
+    file: FilePath, zone: str, validity: timedelta | None = DEFAULT_VALIDITY
+) -> tuple[Credential, str]:
     """Adds a credential for the zone to the file, and returns it with its password, which is kept nowhere."""
-    password = new_password()
-    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    credential = Credential(secrets.token_hex(8), zone, created, hash_password(password))
+    password, now = new_password(), datetime.now(UTC).replace(microsecond=0)
+    expires = (now + validity).timestamp() if validity is not None else None
+    added: list[Credential] = []
+
+    def add(text: str, source: str) -> str:
+        before = parse_credentials(text, source)
+        keys = scram_keys(password, _salt_of(before, zone))
+        credential = Credential(secrets.token_hex(8), zone, format_time(now), hash_password(password), expires, keys)
+        added.append(credential)
+        return _append(text, before, credential, source)
+
+    _edit(file, add)
+    return added[0], password
+
+
+def revoke_credentials(file: FilePath, ids: Collection[str]) -> list[Credential]:
+    """Removes entries and nothing else, all or none; returns what they were."""
+    removed: list[Credential] = []
+
+    def remove(text: str, source: str) -> str:
+        before = parse_credentials(text, source)
+        if problems := list(_unknown_ids(ids, before, source)):
+            raise ConfigurationError(problems)
+        removed[:] = [credential for credential in before if credential.id in ids]
+        after = cut_items(text, [number for number, credential in enumerate(before) if credential.id in ids])
+        kept = [credential for credential in before if credential.id not in ids]
+        if not _reads_as(after, source, kept):
+            message = "nothing can be removed from this file but by hand; write its entries as '- id: ...' lines"
+            raise ConfigurationError([Problem(source, None, "", message)])
+        return after
+
+    _edit(file, remove)
+    return removed
+
+
+def _unknown_ids(ids: Collection[str], known: Sequence[Credential], source: str) -> Iterator[Problem]:
+    known_ids = [credential.id for credential in known]
+    for unknown in dict.fromkeys(ids):
+        if unknown not in known_ids:
+            meant = did_you_mean(unknown, known_ids)
+            hint = f"did you mean {meant}?" if meant else "'zonegate credentials list' shows them"
+            yield Problem(source, None, "", f"there is no credential {unknown!r}; {hint}")
+
+
+def _salt_of(credentials: Sequence[Credential], zone: str) -> bytes:
+    """A zone's passwords share SCRAM's salt, which a server names before it knows which of them a client has."""
+    salts = [known.scram.salt for known in credentials if known.zone == zone and known.scram is not None]
+    return salts[-1] if salts else new_salt()
+
+
+def _edit(file: FilePath, change: Callable[[str, str], str]) -> None:
+    """Replaces the file by what `change` makes of its text; the second argument names it in messages."""
     file = file.resolve()  # behind a symbolic link, the file itself is replaced and not the link
     try:
-        with _locked(file.parent):
+        with locked(file.parent):
             text = read_text(file, str(file)) if file.exists() else _HEADER
-            _replace(file, _append(text, credential, str(file)))
+            replace(file, change(text, str(file)))
     except OSError as error:
         raise ConfigurationError([Problem(str(file), None, "", f"cannot be written: {error.strerror}")]) from None
-    return credential, password
 
 
-def _append(text: str, credential: Credential, source: str) -> str:
-    before = parse_credentials(text, source)
-    entry = {
-        "id": credential.id,
-        "zone": credential.zone,
-        "created": credential.created,
-        "hash": credential.password_hash,
-    }
+def _append(text: str, before: Sequence[Credential], credential: Credential, source: str) -> str:
+    assert credential.scram is not None
+    entry = {"id": credential.id, "zone": credential.zone, "created": credential.created}
+    if credential.expires is not None:
+        entry["expires"] = format_time(datetime.fromtimestamp(credential.expires, UTC))
+    entry |= {"hash": credential.password_hash, "scram": format_scram_keys(credential.scram)}
     text += "" if not text or text.endswith("\n") else "\n"
     after = text + dump([entry])
-    try:
-        kept = parse_credentials(after, source) == [*before, credential]
-    except ConfigurationError:
-        kept = False
-    if not kept:
+    if not _reads_as(after, source, [*before, credential]):
         message = (
             "nothing can be added at the end of this file; write its entries as '- id: ...' lines without indentation"
         )
@@ -131,45 +201,9 @@ def _append(text: str, credential: Credential, source: str) -> str:
     return after
 
 
-@contextlib.contextmanager
-def _locked(directory: FilePath) -> Iterator[None]:
-    """One writer at a time. The folder is locked, because the file itself is replaced by each writer."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def _reads_as(text: str, source: str, credentials: Sequence[Credential]) -> bool:
+    """Whether an edited text says what it should."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _replace(file: FilePath, text: str) -> None:
-    """The whole new file or the whole old one, whatever happens; readable by its owner only."""
-    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            _keep_owner(file, descriptor)
-            stream.write(text)
-            stream.flush()
-            os.fsync(descriptor)
-        os.rename(temporary, file)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    _sync_directory(file.parent)
-
-
-def _keep_owner(file: FilePath, descriptor: int) -> None:
-    """An administrator who adds an entry must not take the file away from the gateway's own user."""
-    if not file.exists():
-        return
-    before = file.stat()
-    if before.st_uid != os.fstat(descriptor).st_uid:
-        os.fchown(descriptor, before.st_uid, before.st_gid)
-
-
-def _sync_directory(directory: FilePath) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return parse_credentials(text, source) == list(credentials)
+    except ConfigurationError:
+        return False

@@ -7,15 +7,18 @@ import logging
 import os
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
+from time import time
 from typing import Protocol
 
 import uvloop
 
 from controlplane.audit_log import AuditLog, open_audit_log
 from controlplane.cluster_tls_files import ClusterTls
+from controlplane.expiry_warnings import ExpiryWarnings
 from controlplane.http import AdminServer, Observed, create_app
+from controlplane.last_used import LastUsedWriter
 from controlplane.logs import configure_logging
 from controlplane.settings import Settings, load_settings
 from controlplane.settings_fields import HostPort
@@ -29,6 +32,9 @@ POLL_SECONDS = 0.5
 
 REMINDER_SECONDS = 5
 
+BOOKS_SECONDS = 5.0
+"""Between two entries of when credentials were used: soon enough for people, and no load for a disk."""
+
 logger = logging.getLogger("zonegate.serve")
 
 
@@ -40,6 +46,8 @@ class DataPlane(Observed, Protocol):
     async def stop(self) -> None: ...
 
     def apply(self, zones: Sequence[Zone], credentials: Sequence[Credential]) -> None: ...
+
+    def credentials_used(self) -> Mapping[str, float]: ...
 
 
 class StartError(Exception):
@@ -82,21 +90,26 @@ async def serve(settings: Settings, desired: DesiredState, gateway: DataPlane) -
     except OSError as error:
         raise StartError(_bind_message(error, "admin_listen", settings.admin_listen)) from None
     desired.report()
+    last_used = LastUsedWriter(settings.credentials_file)
     try:
-        await _run_until(stopping, settings, desired, gateway)
+        await _run_until(stopping, settings, desired, gateway, last_used)
     finally:
         logger.info("stopping", extra={"event": "stopping"})
         await gateway.stop()
+        await asyncio.to_thread(last_used.write, gateway.credentials_used())
         await admin.stop()
         logger.info("stopped", extra={"event": "stopped"})
 
 
-async def _run_until(stopping: asyncio.Event, settings: Settings, desired: DesiredState, gateway: DataPlane) -> None:
+async def _run_until(
+    stopping: asyncio.Event, settings: Settings, desired: DesiredState, gateway: DataPlane, last_used: LastUsedWriter
+) -> None:
     """Waits for the signal, while the gateway starts and follows its files; what fails in these two ends it."""
     running = asyncio.create_task(_start(settings, gateway), name="start")
     following = asyncio.create_task(_follow(desired, gateway), name="follow")
+    keeping = asyncio.create_task(_keep_books(desired, gateway, last_used), name="credentials")
     waiting = asyncio.create_task(stopping.wait(), name="signal")
-    tasks = {running, following, waiting}
+    tasks = {running, following, keeping, waiting}
     try:
         while not stopping.is_set():
             done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -135,6 +148,15 @@ async def _follow(desired: DesiredState, gateway: DataPlane) -> None:
         if await asyncio.to_thread(desired.refresh):
             gateway.apply(desired.zones, desired.credentials)
             desired.report()
+
+
+async def _keep_books(desired: DesiredState, gateway: DataPlane, last_used: LastUsedWriter) -> None:
+    """Notes which credentials are used, and warns of those that expire."""
+    warnings = ExpiryWarnings()
+    while True:
+        await asyncio.to_thread(warnings.check, desired.credentials, time())
+        await asyncio.sleep(BOOKS_SECONDS)
+        await asyncio.to_thread(last_used.write, gateway.credentials_used())
 
 
 def _handle_signals(stopping: asyncio.Event) -> None:

@@ -17,7 +17,7 @@ from controlplane.cluster_settings import ClusterSettings, cluster_violations
 from controlplane.model_errors import fields_by_name, submodel, violations
 from controlplane.passthrough_settings import PassthroughSettings
 from controlplane.problems import ConfigurationError, Path, Problem, did_you_mean, field_name
-from controlplane.settings_fields import Address, Host, HostPort, Number, Port, Section
+from controlplane.settings_fields import Address, Host, HostPort, Number, Port, Reauthentication, Section
 from controlplane.yaml_source import Document, read_text, single_document
 from proxy.config import GatewayConfig, ListenerConfig
 
@@ -47,6 +47,7 @@ class Settings(Section):
     credentials_file: FilePath = FilePath("credentials.yaml")
     admin_listen: Address = HostPort("0.0.0.0", 8888)  # noqa: S104 - so do probes and Prometheus
     shutdown_grace_seconds: Annotated[float, Number, Field(ge=0, allow_inf_nan=False)] = 10
+    max_reauthentication_seconds: Reauthentication = 0
     log: LogSettings = LogSettings()
     passthrough: PassthroughSettings | None = None
     audit: AuditSettings = AuditSettings()
@@ -57,6 +58,7 @@ class Settings(Section):
             cluster=self.cluster.cluster_config(),
             shutdown_grace_seconds=self.shutdown_grace_seconds,
             passthrough=self.passthrough.passthrough_config() if self.passthrough is not None else None,
+            max_reauthentication_seconds=self.max_reauthentication_seconds,
         )
 
     def _listener(self) -> ListenerConfig:

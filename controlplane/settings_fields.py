@@ -2,7 +2,7 @@
 
 from typing import Annotated, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_PORT = 65535
 
@@ -58,6 +58,21 @@ Address = Annotated[HostPort, BeforeValidator(parse_address)]
 Servers = Annotated[tuple[HostPort, ...], BeforeValidator(_parse_servers)]
 Host = Annotated[str, AfterValidator(check_host)]
 Number = BeforeValidator(_no_boolean)
+
+
+MIN_REAUTHENTICATION_SECONDS = 2.0
+"""Clients sign in again after 85 to 95 % of the time, and may not do so within a second of the last time."""
+
+
+def _check_reauthentication(seconds: float) -> float:
+    if 0 < seconds < MIN_REAUTHENTICATION_SECONDS:
+        raise ValueError(
+            f"{seconds:g} is too short for clients to follow; use {MIN_REAUTHENTICATION_SECONDS:g} or more, or 0"
+        )
+    return seconds
+
+
+Reauthentication = Annotated[float, Number, Field(ge=0, allow_inf_nan=False), AfterValidator(_check_reauthentication)]
 
 
 class Section(BaseModel):

@@ -7,7 +7,7 @@ configuration may surprise.
 
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import yaml
@@ -59,6 +59,30 @@ class Document:
 def dump(data: object) -> str:
     """Data as a YAML text that reads back as it is."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1000)
+
+
+def cut_items(text: str, positions: Collection[int]) -> str:
+    """A text that is one list, without the lines of these items; all else stays byte for byte.
+
+    Comments above and behind an item stay, too, those inside go with it. Items that share lines are not told apart: the
+    caller looks at what the rest reads as.
+    """
+    root = yaml.compose(text, Loader=_Loader)
+    items = root.value if isinstance(root, yaml.SequenceNode) else []
+    for position in sorted(positions, reverse=True):
+        start = text.rfind("\n", 0, items[position].start_mark.index) + 1
+        while start and not text[start:].lstrip(" ").startswith("-"):
+            start = text.rfind("\n", 0, start - 1) + 1
+        end = text.find("\n", _end(items[position]) - 1)
+        text = text[:start] + (text[end + 1 :] if end >= 0 else "")
+    return text
+
+
+def _end(node: yaml.Node) -> int:
+    """Behind a node's last character; what follows a block of lines, such as comments, isn't counted as its own."""
+    if isinstance(node, yaml.MappingNode) and node.value and not node.flow_style:
+        return _end(node.value[-1][1])
+    return int(node.end_mark.index)
 
 
 def read_documents(file: pathlib.Path, source: str | None = None) -> list[Document]:

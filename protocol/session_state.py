@@ -3,6 +3,11 @@
 CONNECTED -> SaslHandshake -> AUTHENTICATING -> token accepted -> READY -> DRAINING -> CLOSED. ApiVersions is answered
 in every state before the end, as often as it is asked. SaslHandshake version 0 is followed by bare tokens without
 Kafka headers (RAW_TOKEN), version 1 by SaslAuthenticate (KIP-152). What a state doesn't list ends the connection.
+
+A client whose session has an end may sign in again while it is READY (KIP-368). Its connection stays READY, with the
+answers that are due; its authentication alone goes READY -> SaslHandshake -> REAUTHENTICATING (or RAW_TOKEN) -> token
+accepted -> READY, or FAILED. Meanwhile only the conversation's own requests are heard, and no ApiVersions, as in Kafka.
+Once the session's end has passed, SaslHandshake is all that a READY connection hears.
 """
 
 import enum
@@ -19,6 +24,7 @@ class SessionState(enum.Enum):
     RAW_TOKEN = "raw_token"  # noqa: S105 - a state, not a secret
     FAILED = "failed"
     READY = "ready"
+    REAUTHENTICATING = "reauthenticating"
     DRAINING = "draining"
     CLOSED = "closed"
 
@@ -26,5 +32,6 @@ class SessionState(enum.Enum):
 ALLOWED_BEFORE_READY: Final = {
     SessionState.CONNECTED: frozenset({API_VERSIONS, SASL_HANDSHAKE}),
     SessionState.AUTHENTICATING: frozenset({API_VERSIONS, SASL_AUTHENTICATE}),
+    SessionState.REAUTHENTICATING: frozenset({SASL_AUTHENTICATE}),
 }
-"""The other states before READY take no request with a header at all."""
+"""The other states but READY take no request with a header at all."""

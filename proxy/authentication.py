@@ -1,7 +1,8 @@
 """What a connection says before it may do anything: ApiVersions, SaslHandshake, SaslAuthenticate.
 
 No sockets here: frames in, replies out. Kafka's SaslServerAuthenticator is the model: an unknown mechanism is told what
-there is, a failure says no more than that, and the answer to a failure is delayed by the session.
+there is, a failure says no more than that, and the answer to a failure is delayed by the session. A client that has
+signed in may do so again (KIP-368), with the same mechanism and as the same one.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from protocol.session_state import (
 from proxy.apis.table import OFFERED
 from proxy.mechanisms.mechanism import Accepted, Challenge, Conversation, Mechanism, Principal, Refused, Step
 from proxy.passthrough import versions_answer
+from proxy.session_life import SessionLife
 
 ALREADY_AUTHENTICATED: Final = "SaslAuthenticate request received after successful authentication"
 
@@ -32,13 +34,14 @@ class NotAuthenticatedError(ClientProtocolError):
 
 
 class Authentication:
-    """The conversation of one connection. `state` is the connection's until it is READY."""
+    """The conversation of one connection. `state` is the connection's until it is READY for the first time."""
 
     def __init__(
         self,
         mechanisms: Mapping[str, Mechanism],
         broker_versions: Callable[[], api_versions.BrokerVersions],
         clock: Callable[[], float],
+        life: SessionLife,
     ) -> None:
         """`mechanisms` are what the listener offers, by name; `clock` tells Unix time."""
         self.state = SessionState.CONNECTED
@@ -50,17 +53,30 @@ class Authentication:
         """Under which the client failed to sign in."""
         self._mechanisms = mechanisms
         self._conversation: Conversation | None = None
+        self._mechanism = ""
+        self._lifetime = 0
+        self._life = life
         self._broker_versions = broker_versions
         self._clock = clock
 
     def on_frame(self, data: bytes, start: int, end: int) -> bytes:
         """The reply to one frame. Raises ClientProtocolError, NotAuthenticatedError for a request out of turn."""
+        if self.state is SessionState.READY:
+            return self.answer(data, start, end)
+        if self.principal is not None and self.principal.mechanism != self._mechanism:
+            # as in Kafka the handshake was answered, and whatever comes next is not
+            self._fail("mechanism_changed")
+            return b""
         if self.state is SessionState.RAW_TOKEN:
             return self._on_raw_token(bytes(data[start + 4 : end]))
         key, version = _peek(data, start, end)
         if key not in ALLOWED_BEFORE_READY.get(self.state, frozenset()):
             raise NotAuthenticatedError(f"API key {key} version {version} while {self.state.value}")
         return self.answer(data, start, end)
+
+    def may_begin_again(self, data: bytes, start: int, end: int) -> bool:
+        """Whether this frame lets a client that has signed in do so again."""
+        return _peek(data, start, end)[0] == SASL_HANDSHAKE and self._life.may_begin()
 
     def answer(self, data: bytes, start: int, end: int) -> bytes:
         """The reply to ApiVersions, SaslHandshake or SaslAuthenticate, in any state."""
@@ -93,25 +109,38 @@ class Authentication:
     def _handshake(self, version: int, request: Message) -> Message:
         struct = response_struct(SASL_HANDSHAKE, version)
         offered = tuple(self._mechanisms)
-        if self.state is not SessionState.CONNECTED:
-            return struct.new(error_code=ErrorCode.ILLEGAL_SASL_STATE, mechanisms=offered)
+        again = self.state is SessionState.READY and self._life.may_begin()
+        if again:
+            self._life.begin()
+        elif self.state is not SessionState.CONNECTED:
+            return struct.new(error_code=ErrorCode.ILLEGAL_SASL_STATE)
         self.mechanism = request.mechanism
         mechanism = self._mechanisms.get(request.mechanism)
         if mechanism is None:
             self._fail("unsupported_mechanism")
             return struct.new(error_code=ErrorCode.UNSUPPORTED_SASL_MECHANISM, mechanisms=offered)
         self._conversation = mechanism.begin()
-        self.state = SessionState.AUTHENTICATING if version else SessionState.RAW_TOKEN
+        self._mechanism = mechanism.name
+        with_headers = SessionState.REAUTHENTICATING if again else SessionState.AUTHENTICATING
+        self.state = with_headers if version else SessionState.RAW_TOKEN
         return struct.new(mechanisms=offered)
 
     def _authenticate(self, version: int, request: Message) -> Message:
         struct = response_struct(SASL_AUTHENTICATE, version)
-        if self.state is not SessionState.AUTHENTICATING:
+        if self.state is SessionState.READY:
             return struct.fit(error_code=ErrorCode.ILLEGAL_SASL_STATE, error_message=ALREADY_AUTHENTICATED)
         step = self._step(request.auth_bytes)
         if isinstance(step, Refused):
-            return struct.fit(error_code=ErrorCode.SASL_AUTHENTICATION_FAILED, error_message=step.text)
-        return struct.new(auth_bytes=step.token)
+            text = step.text if step.text is not None else self._failure_text()
+            return struct.fit(error_code=ErrorCode.SASL_AUTHENTICATION_FAILED, error_message=text)
+        lifetime = self._lifetime if isinstance(step, Accepted) else 0
+        # as brokers say it: no text rather than null
+        return struct.fit(error_message="", auth_bytes=step.token, session_lifetime=lifetime)
+
+    def _failure_text(self) -> str:
+        """Kafka's words where a mechanism has none of its own."""
+        what = "authentication" if self.principal is None else "re-authentication"
+        return f"Authentication failed during {what} due to invalid credentials with SASL mechanism {self._mechanism}"
 
     def _on_raw_token(self, token: bytes) -> bytes:
         """Handshake version 0: a refused token gets no answer at all."""
@@ -121,11 +150,14 @@ class Authentication:
     def _step(self, token: bytes) -> Step:
         assert self._conversation is not None
         step = self._conversation.step(token, self._clock())
+        if isinstance(step, Accepted) and self.principal is not None:
+            step = _if_unchanged(self.principal, step)
         if isinstance(step, Refused):
             self.username = step.username
             self._fail(step.reason)
         elif isinstance(step, Accepted):
             self.principal = step.principal
+            self._lifetime = self._life.on_signed_in(step.principal)
             self.state = SessionState.READY
         else:
             assert isinstance(step, Challenge)
@@ -133,6 +165,15 @@ class Authentication:
 
     def _fail(self, reason: str) -> None:
         self.state, self.failure = SessionState.FAILED, reason
+
+
+def _if_unchanged(before: Principal, step: Accepted) -> Step:
+    """Who signs in again must be who it was, in the same zone."""
+    now = step.principal
+    if (now.zone, now.username) == (before.zone, before.username):
+        return step
+    text = f"Cannot change principals during re-authentication from User.{before.username}: User.{now.username}"
+    return Refused("principal_changed", text)
 
 
 def _peek(data: bytes, start: int, end: int) -> tuple[int, int]:

@@ -55,7 +55,7 @@ class ListenerConfig:
     host: str = "0.0.0.0"  # noqa: S104 - partners connect from elsewhere
     port: int = 9094
     security_protocol: ListenerProtocol = "SASL_PLAINTEXT"
-    mechanisms: tuple[str, ...] = ("PLAIN",)
+    mechanisms: tuple[str, ...] = ("PLAIN", "SCRAM-SHA-512")
     advertised_host: str
     advertised_port: int | None = None
     """With SNI routing: the port that clients are told; None is `port` itself."""

@@ -21,10 +21,12 @@ from proxy.audit import Audit, Sink
 from proxy.close import CloseReason
 from proxy.cluster import RETRY_SECONDS, Cluster
 from proxy.config import GatewayConfig
+from proxy.credential_use import CredentialUse
 from proxy.flow import MemoryBudget
 from proxy.mechanisms.mechanism import Mechanism
 from proxy.mechanisms.passthrough import PassthroughTokens, with_tokens
 from proxy.mechanisms.plain import Plain
+from proxy.mechanisms.scram import ScramSha512
 from proxy.metrics import GatewayMetrics
 from proxy.routing import Listener, Routing
 from proxy.session import Services
@@ -41,7 +43,7 @@ CUT_OFF_SECONDS: Final = 1.0
 
 def build_mechanisms(zones: ZoneRegistry) -> Mapping[str, Mechanism]:
     """Every mechanism that a listener may offer, by name."""
-    return {mechanism.name: mechanism for mechanism in (Plain(zones),)}
+    return {mechanism.name: mechanism for mechanism in (Plain(zones), ScramSha512(zones))}
 
 
 class Gateway:
@@ -74,6 +76,8 @@ class Gateway:
             config, registry, cluster, self.metrics, budget, self._spawn, mechanisms, audit=self.audit
         )
         self._services.routing = Routing(config.listeners, self._accept)
+        self._credential_use = CredentialUse(self._services)
+        self.metrics.registry.register(self._credential_use)
         self._started = False
         self._stopping = False
 
@@ -89,6 +93,10 @@ class Gateway:
         if not cluster.reachable:
             return f"the Kafka cluster does not answer: {cluster.problem}"
         return "" if self._started else "the gateway is starting"
+
+    def credentials_used(self) -> Mapping[str, float]:
+        """Credential id -> Unix time of its last use by this process."""
+        return self._credential_use.times()
 
     async def start(self) -> None:
         """Returns when the cluster has answered and all ports are open. Raises OSError when a port is taken."""

@@ -65,6 +65,8 @@ class GatewayMetrics(Collector):
         self.connections_opened = 0
         self.connections_closed: defaultdict[str, int] = defaultdict(int)
         self.authentication_failures: defaultdict[str, int] = defaultdict(int)
+        self.reauthentications: defaultdict[str, int] = defaultdict(int)
+        """zone -> clients that signed in again on their connections"""
         self.upstream_reachable = False
         self.upstream_reauthentications = 0
         self.registry = CollectorRegistry()
@@ -134,7 +136,12 @@ class GatewayMetrics(Collector):
         )
         for reason, count in self.authentication_failures.items():
             failed.add_metric([reason], count)
-        yield from (now, closed, failed)
+        again = CounterMetricFamily(
+            "zonegate_reauthentications", "Clients that signed in again on their connections.", labels=["zone"]
+        )
+        for zone, count in self.reauthentications.items():
+            again.add_metric([zone], count)
+        yield from (now, closed, failed, again)
         yield CounterMetricFamily("zonegate_connections_opened", "Connections accepted.", self.connections_opened)
         yield GaugeMetricFamily(
             "zonegate_upstream_reachable", "1 while the Kafka cluster answers.", int(self.upstream_reachable)

@@ -70,8 +70,8 @@ class Client(Protocol):
     def on_refused(self, api_key: int, error: ErrorCode, resource: Resource, count: int) -> None:
         """So many entries of a request were refused."""
 
-    def answer_locally(self, data: bytes, start: int, end: int) -> bytes:
-        """The whole response to ApiVersions, SaslHandshake or SaslAuthenticate."""
+    def answer_locally(self, data: bytes, start: int, end: int, respond: Callable[[bytes], None]) -> None:
+        """Give `respond` the whole response to ApiVersions, SaslHandshake or SaslAuthenticate, now or later."""
 
     def resume_soon(self) -> None:
         """Take requests again that have been read already, in a turn of the event loop of their own."""
@@ -132,20 +132,26 @@ class Pipeline:
         self.requests += 1
         plan, body = self._plan(data, start, end)
         if plan is None:
-            self._answer_locally(data, start, end)
+            self._answer_locally(data, start, end, PEEK.unpack_from(data, start)[1])
             return
         on_bytes = plan.entry.on_bytes
         if on_bytes is not None and on_bytes(self, plan, data, start, body, end):
             return
         self._take_typed(plan, data, start, body, end)
 
-    def _answer_locally(self, data: bytes, start: int, end: int) -> None:
+    def on_token(self, data: bytes, start: int, end: int) -> None:
+        """A frame of a client that signs in again; it may have no header. Raises ClientProtocolError."""
+        self.requests += 1
+        self._answer_locally(data, start, end, SASL_AUTHENTICATE)
+
+    def _answer_locally(self, data: bytes, start: int, end: int, key: int) -> None:
         """ApiVersions and SASL requests take their turn like any other."""
-        _, key, _, correlation_id, _ = PEEK.unpack_from(data, start)
-        exchange = Exchange(correlation_id, end - start, self.meter(key))
-        reply = self.client.answer_locally(data, start, end)
+        # the response is made as a whole elsewhere, with its correlation id
+        exchange = Exchange(0, end - start, self.meter(key))
         self.enqueue(exchange)
-        self._release(exchange, (reply,), len(reply))
+        self.client.answer_locally(
+            data, start, end, lambda response: self._release(exchange, (response,), len(response))
+        )
 
     def on_large_head(self, data: bytes, start: int, size: int) -> Sink | None:
         """The beginning of a large request. Raises ClientProtocolError."""
@@ -272,6 +278,8 @@ class Pipeline:
 
     def _release(self, exchange: Exchange, pieces: Pieces, size: int) -> None:
         """Send a response when it is its turn."""
+        if not self._queue:
+            return  # abandoned
         exchange.meter.observe(monotonic() - exchange.started, exchange.request_bytes, size)
         if self._queue[0] is exchange:
             self.client.write(pieces, size)

@@ -21,6 +21,7 @@ from proxy.apis.table import plans_for
 from proxy.audit import Audit, Origin
 from proxy.authentication import Authentication, NotAuthenticatedError
 from proxy.broker import BrokerConnection, connect, write_pieces
+from proxy.client_reauthentication import ClientReauthentication
 from proxy.close import CloseReason
 from proxy.cluster import Cluster
 from proxy.config import GatewayConfig
@@ -32,6 +33,7 @@ from proxy.passthrough import PassthroughPipeline
 from proxy.pipeline import HOLDS_REQUESTS, Pipeline, UnsupportedApiError
 from proxy.resources import Resource
 from proxy.routing import Listener, Routing
+from proxy.session_life import SessionLife
 from proxy.zones import ZoneRegistry, ZoneState
 
 _log = logging.getLogger("zonegate.connection")
@@ -72,6 +74,8 @@ class Services:
     arriving: "set[Arriving]" = field(default_factory=set)
     """Connections that are in their TLS handshake."""
     audit: Audit = field(default_factory=Audit)
+    credentials_used: dict[str, float] = field(default_factory=dict)
+    """Credential id -> Unix time of its last use."""
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def forget(self, session: "ClientSession") -> None:
@@ -120,7 +124,11 @@ class ClientSession(asyncio.Protocol):
         self.zone_name = ""
         self.credential_id = ""
         mechanisms = {name: services.mechanisms[name] for name in listener.config.mechanisms}
-        self._authentication = Authentication(mechanisms, self._broker_versions, time)
+        self._life = SessionLife(services.config.max_reauthentication_seconds)
+        self._authentication = Authentication(mechanisms, self._broker_versions, time, self._life)
+        self._reauthentication = ClientReauthentication(
+            self, self._authentication, self._limits, services.metrics, services.audit
+        )
         self._state = SessionState.CONNECTED
         self._transport: asyncio.Transport | None = None
         self.origin: Origin
@@ -129,6 +137,7 @@ class ClientSession(asyncio.Protocol):
         self._peer = ""
         self._reason: CloseReason | None = None
         self._detail = ""
+        self._ending = (CloseReason.SHUTDOWN, "")
         self._opened = self._last_active = self._closed = monotonic()
         self._partial_since = 0.0
         self._partial_bytes = 0
@@ -209,14 +218,21 @@ class ClientSession(asyncio.Protocol):
         self._partial_since = 0.0
         if self._budget_taken:
             self._give_budget()
-        if self._pipeline is not None:
+        if self._pipeline is None:
+            if self._state is not SessionState.CLOSED:
+                self._on_sign_in(data, start, end)
+        elif self._last_active < self._life.open_until:
             self._pipeline.on_request(data, start, end)
-        elif self._state is not SessionState.CLOSED:
-            self._on_sign_in(data, start, end)
+        else:
+            self._reauthentication.on_frame(self._pipeline, data, start, end)
 
     def _on_head(self, data: bytes, start: int, size: int) -> Sink | None:
         self._partial_since = 0.0
-        return self._pipeline.on_large_head(data, start, size) if self._pipeline is not None else None
+        if self._pipeline is not None and self._last_active < self._life.open_until:
+            return self._pipeline.on_large_head(data, start, size)
+        if self._pipeline is not None:
+            self._reauthentication.on_large_head()
+        return None
 
     def _on_assemble(self, size: int) -> None:
         self._budget_taken = size
@@ -233,9 +249,9 @@ class ClientSession(asyncio.Protocol):
             return self._broker.versions
         return self._services.cluster.versions_for(self._broker_id)
 
-    def answer_locally(self, data: bytes, start: int, end: int) -> bytes:
+    def answer_locally(self, data: bytes, start: int, end: int, respond: Callable[[bytes], None]) -> None:
         """ApiVersions and the SASL requests of a client that has signed in."""
-        return self._authentication.answer(data, start, end)
+        self._reauthentication.answer(data, start, end, respond)
 
     # signing in
 
@@ -250,13 +266,22 @@ class ClientSession(asyncio.Protocol):
             self._on_signed_in(self._authentication.principal)
 
     def _on_signed_in(self, principal: Principal) -> None:
-        self.zone_name = principal.zone
-        self.credential_id = principal.credential.id if principal.credential is not None else ""
+        self.belongs_to(principal)
         self._services.metrics.connections[self.zone_name] += 1
         self._services.audit.authenticated(self.origin, principal)
         self.reader.max_frame_bytes = self._limits.frame_bytes
         self._hold(Hold.CONNECTING)
         self._services.spawn(self._connect(), f"connect {self._peer}")
+
+    def belongs_to(self, principal: Principal) -> None:
+        """Revoking this credential ends the session."""
+        self.zone_name = principal.zone
+        self.credential_id = principal.credential.id if principal.credential is not None else ""
+        self._note_use()
+
+    def _note_use(self) -> None:
+        if self.credential_id:
+            self._services.credentials_used[self.credential_id] = time()
 
     def _on_failed_authentication(self, reply: bytes) -> None:
         tried = self._authentication
@@ -343,15 +368,16 @@ class ClientSession(asyncio.Protocol):
             self.run(self.reader.release)
 
     def drained(self) -> None:
-        self.close(CloseReason.SHUTDOWN)
+        self.close(*self._ending)
 
     # ending
 
-    def drain(self) -> None:
+    def drain(self, reason: CloseReason = CloseReason.SHUTDOWN, detail: str = "") -> None:
         """Take no more requests; close when those under way are answered."""
         if self._pipeline is None or not self._pipeline.in_flight:
-            self.close(CloseReason.SHUTDOWN)
+            self.close(reason, detail)
             return
+        self._ending = reason, detail
         self._state = SessionState.DRAINING
         self._pipeline.draining = True
         self.reader.held = True
@@ -394,7 +420,10 @@ class ClientSession(asyncio.Protocol):
                 self._cut_off()
             return
         limits = self._limits
-        if self._authentication.principal is None and now - self._opened > limits.authentication_seconds:
+        principal = self._authentication.principal
+        if principal is not None and principal.expires is not None and time() >= principal.expires:
+            self.close(CloseReason.CREDENTIAL_EXPIRED, f"the {principal.mechanism} credential has expired")
+        elif principal is None and now - self._opened > limits.authentication_seconds:
             self.close(CloseReason.AUTHENTICATION_DEADLINE, f"not signed in after {limits.authentication_seconds:g} s")
         elif now - self._last_active > limits.idle_seconds and self._is_idle():
             self.close(CloseReason.IDLE, f"nothing received or taken for {limits.idle_seconds:g} s")
@@ -420,6 +449,7 @@ class ClientSession(asyncio.Protocol):
         """The client's connection is gone."""
         self._state = SessionState.CLOSED
         self._give_budget()
+        self._note_use()
         self._services.forget(self)
         if self._pipeline is not None:
             self._pipeline.abandon()
@@ -444,6 +474,7 @@ class ClientSession(asyncio.Protocol):
             "broker": self._broker_id,
             "zone": self.zone_name,
             "user": principal.username if principal is not None else "",
+            "credential": self.credential_id,
             "listener": self._listener.config.name,
             "seconds": round(monotonic() - self._opened, 3),
             "requests": self._pipeline.requests if self._pipeline is not None else 0,

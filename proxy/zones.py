@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from policies.credentials import Credential
+from policies.credentials import Credential, decoy_salt
 from policies.topic_ids import virtual_cluster_id, virtual_topic_id
 from policies.zone import Alias, AuthenticationMode, Zone, ZoneRules
 from protocol.codec import write_uvarint
@@ -172,6 +172,7 @@ class ZoneRegistry:
         self.zones: dict[str, ZoneState] = {}
         self._accounts: dict[str, Account] = {}
         self._credentials: frozenset[Credential] = frozenset()
+        self.credential_ids: frozenset[str] = frozenset()
 
     def identify(self, cluster_id: str) -> None:
         """Derive virtual ids from the cluster's own id, which every gateway of the cluster knows."""
@@ -210,6 +211,7 @@ class ZoneRegistry:
         revoked = {credential.id for credential in self._credentials - set(credentials)}
         self.zones = states
         self._credentials = frozenset(credentials)
+        self.credential_ids = frozenset(credential.id for credential in credentials)
         grouped: dict[str, tuple[Credential, ...]] = {}
         for credential in credentials:
             grouped[credential.zone] = (*grouped.get(credential.zone, ()), credential)
@@ -218,6 +220,14 @@ class ZoneRegistry:
         }
         return Changes(frozenset(shrunken), frozenset(revoked))
 
+    @property
+    def credentials(self) -> frozenset[Credential]:
+        return self._credentials
+
     def account(self, username: str) -> Account | None:
         """The service account of this name, if a zone has it."""
         return self._accounts.get(username)
+
+    def decoy_salt(self, username: str) -> bytes:
+        """What SCRAM tells of an account without a password; the same at every gateway of the cluster."""
+        return decoy_salt(self._id_key, username)

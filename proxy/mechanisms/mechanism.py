@@ -40,10 +40,13 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """`reason` is a word for log, metric and audit; the client is told `text` and no more."""
+    """`reason` is a word for log, metric and audit; the client is told `text` and no more.
+
+    None stands for Kafka's words for what has none of its own, which say the mechanism and nothing else.
+    """
 
     reason: str
-    text: str = FAILURE_TEXT
+    text: str | None = FAILURE_TEXT
     username: str = field(default="", repr=False, compare=False)
     """As the client sent it, where it could be read: for the audit, which shows it only when it is an account's."""
 

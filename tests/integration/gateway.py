@@ -115,12 +115,20 @@ class Gateway:
         written.write_text(yaml.safe_dump(zone), encoding="utf-8")
         written.rename(path)
 
-    def new_password(self, zone: str) -> str:
-        options = ["--config", str(self._config), "--zones", str(self.zones)]
-        command = [str(ZONEGATE), "credentials", "generate", zone, *options]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+    def set(self, **settings: object) -> None:
+        """Further settings, in force from the next start on."""
+        known = yaml.safe_load(self._config.read_text(encoding="utf-8"))
+        self._config.write_text(yaml.safe_dump({**known, **settings}), encoding="utf-8")
+
+    def new_password(self, zone: str, *options: str) -> str:
+        return self.credentials("generate", zone, "--zones", str(self.zones), *options).strip()
+
+    def credentials(self, command: str, *arguments: str) -> str:
+        """What `zonegate credentials COMMAND` prints."""
+        line = [str(ZONEGATE), "credentials", command, *arguments, "--config", str(self._config)]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
         assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        return done.stdout
 
     def revoke_credentials(self, zone: str) -> None:
         """Remove all of a zone's entries, as an operator would with an editor."""

@@ -47,5 +47,8 @@ class FakeGateway:
     def why_not_ready(self) -> str:
         return "" if self.ready else "no broker answers"
 
+    def credentials_used(self) -> Mapping[str, float]:
+        return {"one": 1737982505.0}
+
     def apply(self, zones: Sequence[Zone], credentials: Sequence[Credential]) -> None:
         self.applied.put_nowait((zones, credentials))

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from controlplane.cli import app
 from controlplane.credential_file import load_credentials
+from controlplane.times import format_unix_time
 from policies.credentials import verify_password
 from tests.unit.controlplane.conftest import WriteFile
 
@@ -44,6 +46,8 @@ def zonegate(*arguments: str) -> Result:
         (["serve"], "zonegate serve --config zonegate.yaml --zones zones/"),
         (["credentials"], "PASSWORD=$(zonegate credentials generate external-partner-zone --config zonegate.yaml)"),
         (["credentials", "generate"], "zonegate credentials generate external-partner-zone --credentials-file"),
+        (["credentials", "list"], "zonegate credentials list --config zonegate.yaml --output json"),
+        (["credentials", "revoke"], "zonegate credentials revoke 3f0c9a51d2e84b67 --config zonegate.yaml"),
     ],
 )
 def test_help_teaches_with_an_example(arguments: Sequence[str], example: str) -> None:
@@ -66,11 +70,14 @@ def test_the_password_alone_goes_to_standard_output(write: WriteFile) -> None:
 
     assert result.exit_code == 0
     (credential,) = load_credentials(Path("c.yaml"))
+    assert credential.expires is not None
+    assert 90 * 86_400 - 60 < credential.expires - time.time() <= 90 * 86_400
     password = result.stdout.removesuffix("\n")
     assert verify_password(password, credential.password_hash)
     assert password not in result.stderr
     assert result.stderr == (
-        f"Credential {credential.id} of zone external-partner-zone; user name: johndoe.\n"
+        f"Credential {credential.id} of zone external-partner-zone; user name: johndoe; "
+        f"expires: {format_unix_time(credential.expires or 0)}.\n"
         "The password is shown this once; c.yaml keeps only its hash.\n"
     )
 
@@ -129,7 +136,8 @@ def test_serve_reports_wrong_settings_without_a_stack_trace(write: WriteFile) ->
     assert result.stderr == (
         "zonegate.yaml:1: listen: 99999 is not a port; use a number between 1 and 65535\n"
         "zonegate.yaml:3: lgo: unknown field; known here: listen, advertised_host, broker_ports, cluster, "
-        "credentials_file, admin_listen, shutdown_grace_seconds, log, passthrough, audit\n"
+        "credentials_file, admin_listen, shutdown_grace_seconds, max_reauthentication_seconds, log, passthrough, "
+        "audit\n"
     )
 
 

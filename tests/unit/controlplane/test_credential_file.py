@@ -10,9 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.credential_file import generate_credential, load_credentials
+from controlplane.credential_file import generate_credential, load_credentials, revoke_credentials
 from controlplane.problems import ConfigurationError, Problem
-from policies.credentials import Credential, hash_password, verify_password
+from policies.credentials import (
+    Credential,
+    format_scram_keys,
+    hash_password,
+    new_salt,
+    scram_keys,
+    verify_password,
+)
 from tests.unit.controlplane.conftest import WriteFile
 
 HASH = hash_password("secret")
@@ -59,6 +66,14 @@ def test_a_file_without_entries(write: WriteFile, text: str) -> None:
         (
             ENTRY.replace(HASH, "123456"),
             "c.yaml:4: [0].hash: the value does not fit; write text here, in quotes if it looks like a number",
+        ),
+        (
+            ENTRY + "  expires: soon\n",
+            "c.yaml:5: [0].expires: 'soon' is not a time; write it as 2025-01-27T12:55:05Z",
+        ),
+        (
+            ENTRY + "  scram: my-secret\n",
+            "c.yaml:5: [0].scram: is not what 'credentials generate' writes; remove it, or make a new password",
         ),
         (ENTRY + ENTRY, "c.yaml:5: [1].id: 'one' is used already in line 1; ids are unique"),
         ("- id: [\n", "c.yaml:2: is not valid YAML: did not find expected node content, while parsing a flow node"),
@@ -169,3 +184,83 @@ def test_writers_at_the_same_time_all_survive(tmp_path: Path) -> None:
 
     assert sorted(entry.id for entry in load_credentials(file)) == sorted(chain.from_iterable(generated))
     assert os.listdir(tmp_path) == ["c.yaml"]
+
+
+# what later versions have added
+
+
+@pytest.mark.parametrize("text", ["2025-01-27T12:55:05Z", "2025-01-27T13:55:05+01:00", "2025-01-27T12:55:05"])
+def test_an_entry_with_everything(write: WriteFile, text: str) -> None:
+    keys = scram_keys("secret", new_salt())
+    file = write("c.yaml", f"{ENTRY}  expires: {text}\n  scram: {format_scram_keys(keys)}\n")
+    expected = Credential("one", "z", "2025-01-27T12:55:05Z", HASH, 1_737_982_505.0, keys)
+    assert load_credentials(file) == [expected]
+
+
+def test_passwords_of_one_zone_share_scram_s_salt(write: WriteFile) -> None:
+    file = write("c.yaml", ENTRY)
+    passwords = [generate_credential(file, zone)[1] for zone in ("z", "z", "other", "z")]
+    old, *made = load_credentials(file)
+    assert old.scram is None
+    salts = [each.scram.salt for each in made if each.scram is not None]
+    assert salts[0] == salts[1] == salts[3] != salts[2]
+    for credential, password, salt in zip(made, passwords, salts, strict=True):
+        assert credential.scram == scram_keys(password, salt)
+
+
+# revoking
+
+
+OTHER = ENTRY.replace("id: one", "id: two")
+THIRD = ENTRY.replace("id: one", "id: three")
+FLOW = f"- {{id: two, zone: z, created: 2025-01-27T12:55:05Z,\n   hash: '{HASH}'\n  }}  # gone\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (ENTRY + OTHER + THIRD, ENTRY + THIRD),
+        (OTHER, ""),
+        (OTHER.rstrip(), ""),
+        (ENTRY + OTHER.rstrip(), ENTRY),
+        (ENTRY + "# über\n\n" + OTHER + "# the end, ohne ß\n", ENTRY + "# über\n\n# the end, ohne ß\n"),
+        (ENTRY + OTHER.replace("  zone", "  # inside\n  zone") + THIRD, ENTRY + THIRD),
+        (ENTRY + "-\n  " + OTHER[2:] + THIRD, ENTRY + THIRD),
+        (ENTRY + FLOW + THIRD, ENTRY + THIRD),
+        (f"---\n{OTHER}{THIRD}...\n", f"---\n{THIRD}...\n"),
+        ((ENTRY + OTHER + THIRD).replace("\n", "\r\n"), (ENTRY + THIRD).replace("\n", "\r\n")),
+        (
+            "".join(f"  {line}\n" for line in (ENTRY + OTHER).splitlines()),
+            "".join(f"  {line}\n" for line in ENTRY.splitlines()),
+        ),
+    ],
+)
+def test_the_rest_of_the_file_stays_byte_for_byte(tmp_path: Path, before: str, after: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_bytes(before.encode())
+    assert [credential.id for credential in revoke_credentials(file, ["two"])] == ["two"]
+    assert file.read_bytes() == after.encode()
+    assert os.listdir(tmp_path) == ["c.yaml"]
+
+
+def test_entries_that_share_a_line_are_left_alone(tmp_path: Path) -> None:
+    one, two = (f"{{id: {name}, zone: z, created: 2025-01-27T12:55:05Z, hash: '{HASH}'}}" for name in ("one", "two"))
+    file = tmp_path / "c.yaml"
+    file.write_text(f"[{one}, {two}]\n")
+    with pytest.raises(ConfigurationError) as caught:
+        revoke_credentials(file, ["two"])
+    assert str(caught.value) == (
+        f"{file}: nothing can be removed from this file but by hand; write its entries as '- id: ...' lines"
+    )
+    assert file.read_text() == f"[{one}, {two}]\n"
+
+
+def test_what_was_generated_can_be_revoked(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    ids = [generate_credential(file, "z")[0].id for _ in range(5)]
+    for revoked in (ids[2], ids[0], ids[4]):
+        revoke_credentials(file, [revoked])
+    assert [credential.id for credential in load_credentials(file)] == [ids[1], ids[3]]
+    revoke_credentials(file, [ids[1], ids[3]])
+    assert load_credentials(file) == []
+    assert file.read_text().startswith("# Passwords of partner zones")

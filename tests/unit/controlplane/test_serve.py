@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from controlplane.http import AdminServer, create_app
+from controlplane.last_used import read_last_used
 from controlplane.serve import StartError, serve
 from controlplane.settings import Settings
 from controlplane.settings_fields import HostPort
@@ -84,6 +85,7 @@ async def test_a_whole_life(settings: Settings, desired: DesiredState, write: Wr
     async with asyncio.timeout(DEADLINE_SECONDS):
         await serving
     assert gateway.stopped
+    assert read_last_used(settings.credentials_file) == {"one": "2025-01-27T12:55:05Z"}
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*settings.admin_listen)
 

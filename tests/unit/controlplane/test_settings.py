@@ -59,6 +59,7 @@ def test_every_field(write: WriteFile) -> None:
         credentials_file: secrets/credentials.yaml
         admin_listen: "[::]:18888"
         shutdown_grace_seconds: 2.5
+        max_reauthentication_seconds: 3600
         log: {format: json, level: debug}
         """,
     )
@@ -86,6 +87,7 @@ def test_every_field(write: WriteFile) -> None:
             password="secret",
         ),
         shutdown_grace_seconds=2.5,
+        max_reauthentication_seconds=3600,
     )
 
 
@@ -155,6 +157,7 @@ def test_the_variables() -> None:
         "ZONEGATE_CREDENTIALS_FILE",
         "ZONEGATE_ADMIN_LISTEN",
         "ZONEGATE_SHUTDOWN_GRACE_SECONDS",
+        "ZONEGATE_MAX_REAUTHENTICATION_SECONDS",
         "ZONEGATE_LOG_FORMAT",
         "ZONEGATE_LOG_LEVEL",
         "ZONEGATE_PASSTHROUGH_USERNAME",
@@ -210,6 +213,14 @@ RULES = {
     ),
     "unknown log format": ("log: {format: xml}", "2: log.format: 'xml' is not known here; use one of text, json"),
     "grace below zero": ("shutdown_grace_seconds: -1", "2: shutdown_grace_seconds: -1 is too small; use 0 or more"),
+    "re-authentication too often": (
+        "max_reauthentication_seconds: 1.5",
+        "2: max_reauthentication_seconds: 1.5 is too short for clients to follow; use 2 or more, or 0",
+    ),
+    "re-authentication below zero": (
+        "max_reauthentication_seconds: -1",
+        "2: max_reauthentication_seconds: -1 is too small; use 0 or more",
+    ),
     "grace that is a flag": ("shutdown_grace_seconds: true", "2: shutdown_grace_seconds: true is not a number"),
     "section that is text": (
         "broker_ports: 9095",

@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.credentials import PASSWORD_LENGTH, hash_password, is_password_hash, new_password, verify_password
+from policies.credentials import (
+    PASSWORD_LENGTH,
+    Credential,
+    decoy_salt,
+    format_scram_keys,
+    hash_password,
+    is_password_hash,
+    new_password,
+    new_salt,
+    parse_scram_keys,
+    scram_keys,
+    verify_password,
+)
 
 
 def test_a_password_verifies_against_its_own_hash_only() -> None:
@@ -48,3 +60,47 @@ def test_what_is_no_hash_verifies_nothing(text: str) -> None:
 @given(st.text(alphabet=st.characters()), st.text(alphabet=st.characters()))
 def test_any_text_is_compared_and_never_an_error(password: str, attempt: str) -> None:
     assert verify_password(attempt, hash_password(password)) == (attempt == password)
+
+
+SCRAM = (
+    "scram-sha-512:4096:30313233343536373839616263646566:"
+    "e74abedfb407f17a5a3643718e0046931a979285d51f62e1de51c9d3b83b00e1"
+    "95954e0570e8bec2329073cd0597655e4b0fd29e22943dc2628188cb93a63fdb:"
+    "7e08867d50dfef4efa6f79957467f871e7786d4c58e0bf008e91ec0fc291cdb1"
+    "8eba390b4a98f8d25adc6fd22f1aa27852fddd062c83814828427a156a6b9ad9"
+)
+"""As another implementation computes it of the password `pencil`."""
+
+
+def test_scram_keys_are_what_others_compute_and_read_back() -> None:
+    keys = scram_keys("pencil", b"0123456789abcdef")
+
+    assert format_scram_keys(keys) == SCRAM
+    assert parse_scram_keys(SCRAM) == keys
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "secret", SCRAM + "0", SCRAM[:-1], SCRAM.upper(), SCRAM.replace("4096", "0"), SCRAM.replace("512", "256")],
+)
+def test_what_is_no_scram_keys(text: str) -> None:
+    assert parse_scram_keys(text) is None
+
+
+def test_keys_are_never_printed() -> None:
+    credential = Credential("c", "z", "", hash_password("pencil"), None, scram_keys("pencil", new_salt()))
+
+    assert repr(credential.scram) == f"ScramKeys(salt={credential.scram.salt!r}, iterations=4096)"  # type: ignore[union-attr]
+    assert "sha256" not in repr(credential)
+
+
+def test_a_decoy_is_the_same_for_a_name_and_key_and_looks_like_a_salt() -> None:
+    assert decoy_salt(b"cluster", "jane") == decoy_salt(b"cluster", "jane")
+    assert len({decoy_salt(key, name) for key in (b"a", b"b") for name in ("jane", "john")}) == 4
+    assert len(decoy_salt(b"cluster", "jane")) == len(new_salt())
+
+
+def test_a_credential_is_good_until_it_expires() -> None:
+    assert Credential("c", "z", "", "").valid_at(4e9)
+    assert Credential("c", "z", "", "", 100.0).valid_at(99.9)
+    assert not Credential("c", "z", "", "", 100.0).valid_at(100.0)

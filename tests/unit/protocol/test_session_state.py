@@ -11,6 +11,7 @@ def test_what_each_state_hears() -> None:
         SessionState.RAW_TOKEN: [],
         SessionState.FAILED: [],
         SessionState.READY: [],
+        SessionState.REAUTHENTICATING: [36],
         SessionState.DRAINING: [],
         SessionState.CLOSED: [],
     }

@@ -19,6 +19,7 @@ from proxy.passthrough import OFFERED, all_plans
 from tests.unit.protocol.messages import as_known, random_message, with_unknown_tag, with_unknown_values
 from tests.unit.proxy.admin import ADMIN, PASSWORD, SESSION_NOW, signed_in
 from tests.unit.proxy.playbook import BROKER_VERSIONS, LIMITS, Dialogue, Playbook
+from tests.unit.proxy.playbook import PASSWORD as PARTNER_PASSWORD
 
 METADATA, FETCH, PRODUCE, FIND_COORDINATOR, HEARTBEAT = 3, 1, 0, 10, 12
 CREATE_TOPICS, DESCRIBE_CLUSTER, SHARE_FETCH, LIST_GROUPS = 19, 60, 78, 16
@@ -236,10 +237,25 @@ def test_what_brokers_ask_each_other_ends_the_connection(admin: Dialogue, key: i
     admin.expect_end(CloseReason.UNSUPPORTED_API)
 
 
-def test_sasl_after_signing_in_is_an_illegal_state(admin: Dialogue) -> None:
+def test_an_admin_signs_in_again_before_the_token_expires(admin: Dialogue, tokens: PassthroughTokens) -> None:
+    token = tokens.issue(3600, SESSION_NOW).token
     admin.client_sends(17, 1, mechanism="PLAIN")
-    assert admin.client_receives().error_code == 34
-    assert admin.ended == ""
+    assert admin.client_receives().error_code == 0
+    admin.client_sends(36, 2, auth_bytes=build_plain(ADMIN, token))
+    answer = admin.client_receives()
+    assert answer.error_code == 0
+    assert answer.session_lifetime > 0
+    admin.client_sends(HEARTBEAT, 4, group_id="g")
+    assert admin.broker_gets().message.group_id == "g"
+
+
+def test_an_admin_does_not_become_a_partner(admin: Dialogue) -> None:
+    admin.client_sends(17, 1, mechanism="PLAIN")
+    assert admin.client_receives().error_code == 0
+    admin.client_sends(36, 2, auth_bytes=build_plain("johndoe", PARTNER_PASSWORD))
+    admin.playbook.loop.advance(LIMITS.failed_authentication_delay_seconds)
+    assert admin.client_receives().error_code == 58
+    admin.expect_end(CloseReason.REAUTHENTICATION_FAILED)
 
 
 def test_zones_are_what_they_were(admin: Dialogue, playbook: Playbook) -> None:

@@ -1,0 +1,30 @@
+"""How the command line speaks to people: on standard error, with exit codes that tell what to do about it."""
+
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+
+from controlplane.problems import ConfigurationError
+
+EXIT_FAILURE = 1
+EXIT_CONFIGURATION = 2
+
+
+def console() -> Console:
+    """Standard error; standard output belongs to what programs read."""
+    return Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def refuse(error: ConfigurationError) -> NoReturn:
+    """End the command with everything that is to be corrected."""
+    out = console()
+    for problem in error.problems:
+        out.print(str(problem), markup=False)
+    raise typer.Exit(EXIT_CONFIGURATION)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """End the command with one sentence."""
+    console().print(f"zonegate: {message}", markup=False)
+    raise typer.Exit(code)
