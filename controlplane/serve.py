@@ -1,25 +1,27 @@
 """The composition root of `zonegate serve`: settings, zones and credentials in, one running gateway out."""
 
 import asyncio
-import errno
 import logging
 import os
-import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import uvloop
 
+from controlplane.certificates import ListenerCertificates
 from controlplane.http import AdminServer, Observed, create_app
 from controlplane.logs import configure_logging
+from controlplane.problems import field_name
 from controlplane.settings import Settings, load_settings
 from controlplane.settings_fields import HostPort
 from controlplane.watch import DesiredState
 from policies.credentials import Credential
 from policies.zone import Zone
 from proxy.gateway import Gateway
+from proxy.routing import ListenError, why_not_bound
+from proxy.tls import ServerTls
 
 POLL_SECONDS = 0.5
 """A revoked credential ends its sessions within a second: one look, and the time to read and apply."""
@@ -38,9 +40,16 @@ class DataPlane(Observed, Protocol):
 
     def apply(self, zones: Sequence[Zone], credentials: Sequence[Credential]) -> None: ...
 
+    def use_tls(self, tls: Mapping[str, ServerTls]) -> None: ...
+
 
 class StartError(Exception):
     """The process cannot serve; the message says which address and which setting."""
+
+
+class _Followed(NamedTuple):
+    desired: DesiredState
+    certificates: ListenerCertificates
 
 
 def run(config: FilePath | None, zones_dir: FilePath) -> None:
@@ -58,16 +67,19 @@ async def _main(settings: Settings, desired: DesiredState) -> None:
 
 async def serve(settings: Settings, desired: DesiredState, gateway: DataPlane) -> None:
     """Runs the gateway and its admin interface until SIGTERM or SIGINT; a second signal ends the process at once."""
+    certificates = ListenerCertificates(settings.gateway_config().listeners)
+    gateway.use_tls(certificates.in_force)
     stopping = asyncio.Event()
     _handle_signals(stopping)
     admin = AdminServer(create_app(gateway), settings.admin_listen)
     try:
         admin.start()
     except OSError as error:
-        raise StartError(_bind_message(error, "admin_listen", settings.admin_listen)) from None
+        raise StartError(_bind_message(why_not_bound(error), "admin_listen", settings.admin_listen)) from None
     desired.report()
+    certificates.report()
     try:
-        await _run_until(stopping, settings, desired, gateway)
+        await _run_until(stopping, settings, _Followed(desired, certificates), gateway)
     finally:
         logger.info("stopping", extra={"event": "stopping"})
         await gateway.stop()
@@ -75,10 +87,10 @@ async def serve(settings: Settings, desired: DesiredState, gateway: DataPlane) -
         logger.info("stopped", extra={"event": "stopped"})
 
 
-async def _run_until(stopping: asyncio.Event, settings: Settings, desired: DesiredState, gateway: DataPlane) -> None:
+async def _run_until(stopping: asyncio.Event, settings: Settings, followed: _Followed, gateway: DataPlane) -> None:
     """Waits for the signal, while the gateway starts and follows its files; what fails in these two ends it."""
     running = asyncio.create_task(_start(settings, gateway), name="start")
-    following = asyncio.create_task(_follow(desired, gateway), name="follow")
+    following = asyncio.create_task(_follow(followed, gateway), name="follow")
     waiting = asyncio.create_task(stopping.wait(), name="signal")
     tasks = {running, following, waiting}
     try:
@@ -96,13 +108,17 @@ async def _start(settings: Settings, gateway: DataPlane) -> None:
     reminding = asyncio.create_task(_remind(gateway), name="remind")
     try:
         await gateway.start()
-    except OSError as error:
+    except ListenError as error:
         raise StartError(_listen_message(error, settings)) from error
     finally:
         reminding.cancel()
     logger.info(
         "gateway is ready",
-        extra={"event": "ready", "listen": str(settings.listen), "advertised_host": settings.advertised_host},
+        extra={
+            "event": "ready",
+            "listen": ", ".join(str(listener.listen) for _, listener in settings.all_listeners()),
+            "advertised_host": ", ".join(listener.advertised_host for _, listener in settings.all_listeners()),
+        },
     )
 
 
@@ -113,12 +129,16 @@ async def _remind(gateway: DataPlane) -> None:
         logger.warning("not ready yet: %s", gateway.why_not_ready(), extra={"event": "not_ready"})
 
 
-async def _follow(desired: DesiredState, gateway: DataPlane) -> None:
+async def _follow(followed: _Followed, gateway: DataPlane) -> None:
+    desired, certificates = followed
     while True:
         await asyncio.sleep(POLL_SECONDS)
         if await asyncio.to_thread(desired.refresh):
             gateway.apply(desired.zones, desired.credentials)
             desired.report()
+        if await asyncio.to_thread(certificates.refresh):
+            gateway.use_tls(certificates.in_force)
+        certificates.report()
 
 
 def _handle_signals(stopping: asyncio.Event) -> None:
@@ -133,18 +153,14 @@ def _handle_signals(stopping: asyncio.Event) -> None:
         loop.add_signal_handler(number, on_signal, number)
 
 
-def _listen_message(error: OSError, settings: Settings) -> str:
-    """asyncio tells the address in the error's text only."""
-    match = re.search(r"\('(?P<host>[^']*)', (?P<port>\d+)", str(error))
-    if match is None:
-        return f"the gateway cannot start: {error}"
-    address = HostPort(match["host"], int(match["port"]))
-    return _bind_message(error, "listen" if address.port == settings.listen.port else "broker_ports.start", address)
+def _listen_message(error: ListenError, settings: Settings) -> str:
+    """Which setting the port comes from."""
+    configs = settings.gateway_config().listeners
+    position = next(position for position, config in enumerate(configs) if config.name == error.listener)
+    at, _ = settings.all_listeners()[position]
+    setting = ("listen",) if error.broker_id is None else ("broker_ports", "start")
+    return _bind_message(error.reason, field_name((*at, *setting)), HostPort(error.host, error.port))
 
 
-def _bind_message(error: OSError, setting: str, address: HostPort) -> str:
-    if error.errno == errno.EADDRINUSE:
-        reason = "is in use by another process"
-    else:
-        reason = f"cannot be used ({os.strerror(error.errno) if error.errno else error})"
+def _bind_message(reason: str, setting: str, address: HostPort) -> str:
     return f"{setting}: {address} {reason}; free it or set another address"

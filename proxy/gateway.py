@@ -18,8 +18,9 @@ from proxy.flow import MemoryBudget
 from proxy.mechanisms.mechanism import Mechanism
 from proxy.mechanisms.plain import Plain
 from proxy.metrics import GatewayMetrics
-from proxy.routing import Listener, Routing
+from proxy.routing import Listener, ListenError, Routing
 from proxy.session import Services
+from proxy.tls import ServerTls, server_tls
 from proxy.zones import ZoneRegistry
 
 _log = logging.getLogger("zonegate.gateway")
@@ -49,6 +50,7 @@ class Gateway:
         self._services.routing = Routing(config.listeners, self._accept)
         self._started = False
         self._stopping = False
+        self._unopened = ""
 
     @property
     def ready(self) -> bool:
@@ -61,12 +63,13 @@ class Gateway:
         cluster = self._services.cluster
         if not cluster.reachable:
             return f"the Kafka cluster does not answer: {cluster.problem}"
-        return "" if self._started else "the gateway is starting"
+        return self._unopened if self._started else "the gateway is starting"
 
     async def start(self) -> None:
-        """Returns when the cluster has answered and all ports are open. Raises OSError when a port is taken."""
+        """Returns when the cluster has answered and all ports are open. Raises ListenError, TlsError."""
         all_plans()
         services = self._services
+        await self._load_certificates()
         await self._reach_cluster()
         services.zones.identify(services.cluster.cluster_id)
         await self._learn_topic_ids()
@@ -76,6 +79,18 @@ class Gateway:
         self._spawn(self._watch_deadlines(), "watch deadlines")
         self._started = True
         _log.info("ready", extra={"event": "ready", "zones": len(services.zones.zones)})
+
+    async def _load_certificates(self) -> None:
+        """Those that nobody has given to `use_tls`."""
+        for listener in self._services.routing.listeners:
+            if listener.config.tls is not None and listener.context is None:
+                self.use_tls({listener.config.name: await asyncio.to_thread(server_tls, listener.config)})
+
+    def use_tls(self, tls: Mapping[str, ServerTls]) -> None:
+        """Show these certificates, by listeners' names, to clients from now on. Connections that exist go on."""
+        self._services.routing.use(tls)
+        for listener, each in tls.items():
+            self.metrics.certificate_not_after[listener] = each.not_after
 
     async def _reach_cluster(self) -> None:
         cluster = self._services.cluster
@@ -97,7 +112,9 @@ class Gateway:
         """A broker that has joined later gets its port; until it is open, no client hears of the broker."""
         try:
             await self._services.routing.open(broker_ids)
-        except OSError as error:
+            self._unopened = ""
+        except ListenError as error:
+            self._unopened = str(error)
             _log.error("no port for a broker", extra={"event": "broker_unmapped", "problem": str(error)})
 
     def _accept(self, listener: Listener, broker_id: int | None) -> Door:

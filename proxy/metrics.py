@@ -66,6 +66,8 @@ class GatewayMetrics(Collector):
         self.connections_closed: defaultdict[str, int] = defaultdict(int)
         self.authentication_failures: defaultdict[str, int] = defaultdict(int)
         self.upstream_reachable = False
+        self.certificate_not_after: dict[str, float] = {}
+        """listener -> when the certificate that it shows ends, in Unix seconds"""
         self.registry = CollectorRegistry()
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
@@ -134,6 +136,12 @@ class GatewayMetrics(Collector):
         for reason, count in self.authentication_failures.items():
             failed.add_metric([reason], count)
         yield from (now, closed, failed)
+        certificates = GaugeMetricFamily(
+            "zonegate_certificate_not_after_seconds", "When the certificate ends, Unix time.", labels=["listener"]
+        )
+        for listener, not_after in self.certificate_not_after.items():
+            certificates.add_metric([listener], not_after)
+        yield certificates
         yield CounterMetricFamily("zonegate_connections_opened", "Connections accepted.", self.connections_opened)
         yield GaugeMetricFamily(
             "zonegate_upstream_reachable", "1 while the Kafka cluster answers.", int(self.upstream_reachable)

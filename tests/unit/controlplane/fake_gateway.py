@@ -1,12 +1,13 @@
 """A gateway that serves nobody: what the control plane sees of one, under the test's control."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter
 
 from policies.credentials import Credential
 from policies.zone import Zone
+from proxy.tls import ServerTls
 
 
 class FakeMetrics:
@@ -24,6 +25,7 @@ class FakeGateway:
         self.start_error: Exception | None = None
         self.ready = False
         self.stopped = False
+        self.shown: asyncio.Queue[Mapping[str, ServerTls]] = asyncio.Queue()
         self.applied: asyncio.Queue[tuple[Sequence[Zone], Sequence[Credential]]] = asyncio.Queue()
 
     async def start(self) -> None:
@@ -41,3 +43,6 @@ class FakeGateway:
 
     def apply(self, zones: Sequence[Zone], credentials: Sequence[Credential]) -> None:
         self.applied.put_nowait((zones, credentials))
+
+    def use_tls(self, tls: Mapping[str, ServerTls]) -> None:
+        self.shown.put_nowait(tls)

@@ -18,6 +18,7 @@ from controlplane.serve import StartError, serve
 from controlplane.settings import Settings
 from controlplane.settings_fields import HostPort
 from controlplane.watch import DesiredState
+from proxy.routing import ListenError
 from tests.unit.controlplane.conftest import WriteFile
 from tests.unit.controlplane.fake_gateway import FakeGateway
 from tests.unit.controlplane.test_watch import ENTRY, zone
@@ -112,11 +113,13 @@ async def test_an_admin_port_that_is_taken(settings: Settings, desired: DesiredS
 
 
 @pytest.mark.usefixtures("_handlers_restored")
-@pytest.mark.parametrize(("port", "setting"), [(9094, "listen"), (9097, "broker_ports.start")])
-async def test_a_gateway_port_that_is_taken(settings: Settings, desired: DesiredState, port: int, setting: str) -> None:
+@pytest.mark.parametrize(("broker_id", "port", "setting"), [(None, 9094, "listen"), (3, 9097, "broker_ports.start")])
+async def test_a_gateway_port_that_is_taken(
+    settings: Settings, desired: DesiredState, broker_id: int | None, port: int, setting: str
+) -> None:
     gateway = FakeGateway()
-    text = f"error while attempting to bind on address ('0.0.0.0', {port}): address already in use"
-    gateway.start_error = OSError(errno.EADDRINUSE, text)
+    (listener,) = settings.gateway_config().listeners
+    gateway.start_error = ListenError(listener, port, broker_id, OSError(errno.EADDRINUSE, "in use"))
 
     with pytest.raises(StartError) as caught:
         await serve(settings, desired, gateway)

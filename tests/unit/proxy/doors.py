@@ -1,0 +1,174 @@
+"""A gateway's listeners on real sockets, without a Kafka behind: what happens to a client before it has signed in."""
+
+import asyncio
+import logging
+import queue
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Final, Self
+
+import uvloop
+
+from protocol.api_versions import BrokerVersions
+from proxy.accept import Door
+from proxy.cluster import Cluster
+from proxy.config import ClusterConfig, GatewayConfig, Limits, ListenerConfig
+from proxy.flow import MemoryBudget
+from proxy.gateway import build_mechanisms
+from proxy.metrics import GatewayMetrics
+from proxy.routing import Routing
+from proxy.session import Services
+from proxy.tls import server_tls
+from proxy.zones import ZoneRegistry
+from tests.unit.proxy.playbook import BROKER_VERSIONS, MAPPED_BROKERS, NO_FEATURES
+
+SECONDS: Final = 10.0
+
+LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
+    "uvloop": uvloop.new_event_loop,
+    "asyncio": asyncio.new_event_loop,
+}
+
+API_VERSIONS: Final = bytes.fromhex("0000000d 0012 0000 00000007 0003 617070")
+"""ApiVersions 0 of the client `app`, correlation id 7."""
+
+
+class Doors:
+    """Listeners in a loop in a thread of its own; a context manager."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits, *listeners: ListenerConfig) -> None:
+        self._loop = loop
+        self._thread = threading.Thread(target=loop.run_forever, name="doors")
+        self._lines: queue.Queue[dict[str, Any]] = queue.Queue()
+        config = GatewayConfig(
+            listeners=listeners, cluster=ClusterConfig(bootstrap_servers=(("kafka", 9092),)), limits=limits
+        )
+        metrics = GatewayMetrics()
+        registry = ZoneRegistry(metrics)
+        budget = MemoryBudget(1 << 20)
+        cluster = Cluster(config.cluster, budget, metrics)
+        cluster.versions = dict.fromkeys(MAPPED_BROKERS, BrokerVersions(dict(BROKER_VERSIONS), NO_FEATURES))
+        self.services = Services(config, registry, cluster, metrics, budget, self._spawn, build_mechanisms(registry))
+        self.services.routing = Routing(
+            listeners, lambda listener, broker_id: Door(self.services, listener, broker_id)
+        )
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+        raise AssertionError(f"{name}: nobody signs in here")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._handler = _Lines(self._lines)
+        logger = logging.getLogger("zonegate.connection")
+        logger.addHandler(self._handler)
+        logger.setLevel(logging.INFO)
+        self.use_certificates()
+        self.run(self.services.routing.open(MAPPED_BROKERS))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(SECONDS)
+        self._loop.close()
+        logging.getLogger("zonegate.connection").removeHandler(self._handler)
+
+    async def _close(self) -> None:
+        self.services.routing.stop()
+        for arriving in list(self.services.arriving):
+            arriving.abort()
+        for session in list(self.services.sessions):
+            session.abort()
+        async with asyncio.timeout(SECONDS):
+            while self.services.sessions or self.services.arriving:
+                await asyncio.sleep(0)
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(SECONDS)
+
+    def use_certificates(self) -> None:
+        """Load the listeners' files, as they are now."""
+        loaded = {
+            listener.config.name: server_tls(listener.config)
+            for listener in self.services.routing.listeners
+            if listener.config.tls is not None
+        }
+
+        async def use() -> None:
+            self.services.routing.use(loaded)
+
+        self.run(use())
+
+    def connect(self, port: int) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", port), SECONDS)
+
+    def end_of(self, client: socket.socket | str) -> dict[str, Any]:
+        """The log line of a connection's end, once it is there; `client` is the socket or its address."""
+        peer = client if isinstance(client, str) else peer_of(client)
+        while True:
+            line = self._lines.get(timeout=SECONDS)
+            if line["peer"] == peer:
+                return line
+
+
+class _Lines(logging.Handler):
+    def __init__(self, lines: "queue.Queue[dict[str, Any]]") -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.put(record.__dict__)
+
+
+def peer_of(client: socket.socket) -> str:
+    host, port = client.getsockname()[:2]
+    return f"{host}:{port}"
+
+
+def receive(client: socket.socket, size: int) -> bytes:
+    """So many bytes, or fewer when the connection ends."""
+    received = b""
+    while len(received) < size and (piece := client.recv(size - len(received))):
+        received += piece
+    return received
+
+
+def ask(client: socket.socket) -> bytes:
+    """What the gateway answers to ApiVersions; empty when it ends the connection."""
+    client.sendall(API_VERSIONS)
+    return answer(client)
+
+
+def answer(client: socket.socket) -> bytes:
+    return receive(client, int.from_bytes(receive(client, 4), "big"))
+
+
+class ByHand:
+    """A TLS client whose records are sent by the test itself."""
+
+    def __init__(self, context: ssl.SSLContext, server_hostname: str | None) -> None:
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=server_hostname)
+
+    def hello(self) -> bytes:
+        """The first bytes of the handshake."""
+        try:
+            self.tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return self.outgoing.read()
+        raise AssertionError("a handshake without a server")
+
+    def finish(self, client: socket.socket) -> None:
+        """Read the server's part; what ends the handshake waits in `outgoing`."""
+        while True:
+            self.incoming.write(client.recv(65536))
+            try:
+                self.tls.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            return
