@@ -78,9 +78,7 @@ class Door(asyncio.Protocol):
         assert self._raw is not None
         assert self._tls is not None
         if error.reason == _REFUSED_BY_NAME:
-            name = self._listener.name_asked(self._tls.tls)
-            asked = f"asked for {name!r}" if name else "asked for no server name"
-            self._turn_away(CloseReason.UNKNOWN_SERVER_NAME, asked)
+            self._turn_away(CloseReason.UNKNOWN_SERVER_NAME, _asked(self._listener.name_asked(self._tls.tls)))
         else:
             self._turn_away(CloseReason.TLS_HANDSHAKE_FAILED, _words(error))
         # As Kafka does, and so that the client reads the alert before its own unread bytes reset the connection.
@@ -132,6 +130,12 @@ class Door(asyncio.Protocol):
             "listener": self._listener.config.name,
         }
         _log.info("connection ended", extra=extra)
+
+
+def _asked(name: str | None) -> str:
+    if name is None:
+        return "asked for a server name that is no text"
+    return f"asked for {name!r}" if name else "asked for no server name"
 
 
 def _words(error: ssl.SSLError) -> str:

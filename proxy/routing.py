@@ -123,9 +123,9 @@ class Listener:
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
         return None
 
-    def name_asked(self, connection: ssl.SSLObject) -> str:
-        """The host name that a client asked for in its handshake; empty when it named none."""
-        return self._asked.get(connection, "")
+    def name_asked(self, connection: ssl.SSLObject) -> str | None:
+        """The host name that a client asked for in its handshake; empty when it named none, None when it is no text."""
+        return self._asked.get(connection)
 
     def broker_asked(self, connection: ssl.SSLObject) -> int | None:
         """The broker whose host name a client asked for in its handshake; None where it bootstraps."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import queue
 import socket
 import ssl
 import threading
@@ -23,6 +22,7 @@ from proxy.routing import Routing
 from proxy.session import Services
 from proxy.tls import server_tls
 from proxy.zones import ZoneRegistry
+from tests.kafka.waiting import wait_until
 from tests.unit.proxy.playbook import BROKER_VERSIONS, MAPPED_BROKERS, NO_FEATURES
 
 SECONDS: Final = 10.0
@@ -42,7 +42,7 @@ class Doors:
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits, *listeners: ListenerConfig) -> None:
         self._loop = loop
         self._thread = threading.Thread(target=loop.run_forever, name="doors")
-        self._lines: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._ends: dict[str, dict[str, Any]] = {}
         config = GatewayConfig(
             listeners=listeners, cluster=ClusterConfig(bootstrap_servers=(("kafka", 9092),)), limits=limits
         )
@@ -52,16 +52,14 @@ class Doors:
         cluster = Cluster(config.cluster, budget, metrics)
         cluster.versions = dict.fromkeys(MAPPED_BROKERS, BrokerVersions(dict(BROKER_VERSIONS), NO_FEATURES))
         self.services = Services(config, registry, cluster, metrics, budget, self._spawn, build_mechanisms(registry))
-        self.services.routing = Routing(
-            listeners, lambda listener, broker_id: Door(self.services, listener, broker_id)
-        )
+        self.services.routing = Routing(listeners, lambda listener, broker_id: Door(self.services, listener, broker_id))
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         raise AssertionError(f"{name}: nobody signs in here")
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._handler = _Lines(self._lines)
+        self._handler = _Ends(self._ends)
         logger = logging.getLogger("zonegate.connection")
         logger.addHandler(self._handler)
         logger.setLevel(logging.INFO)
@@ -73,6 +71,7 @@ class Doors:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.run(self._close())
+        wait_until(lambda: not self.services.sessions and not self.services.arriving, "no connection left", SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(SECONDS)
         self._loop.close()
@@ -84,9 +83,6 @@ class Doors:
             arriving.abort()
         for session in list(self.services.sessions):
             session.abort()
-        async with asyncio.timeout(SECONDS):
-            while self.services.sessions or self.services.arriving:
-                await asyncio.sleep(0)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(SECONDS)
@@ -104,25 +100,33 @@ class Doors:
 
         self.run(use())
 
-    def connect(self, port: int) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", port), SECONDS)
+    def connect(self, listener: int = 0) -> socket.socket:
+        """To the bootstrap port of one of the listeners."""
+        config = self.services.config.listeners[listener]
+        return socket.create_connection((config.host, config.port), SECONDS)
+
+    def end_of_closed(self, client: socket.socket) -> dict[str, Any]:
+        """Close the client, and return the log line of its end."""
+        peer = peer_of(client)
+        client.close()
+        return self.end_of(peer)
 
     def end_of(self, client: socket.socket | str) -> dict[str, Any]:
         """The log line of a connection's end, once it is there; `client` is the socket or its address."""
         peer = client if isinstance(client, str) else peer_of(client)
-        while True:
-            line = self._lines.get(timeout=SECONDS)
-            if line["peer"] == peer:
-                return line
+        wait_until(lambda: peer in self._ends, f"the end of {peer}", SECONDS)
+        return self._ends[peer]
 
 
-class _Lines(logging.Handler):
-    def __init__(self, lines: "queue.Queue[dict[str, Any]]") -> None:
+class _Ends(logging.Handler):
+    def __init__(self, ends: dict[str, dict[str, Any]]) -> None:
         super().__init__()
-        self._lines = lines
+        self._ends = ends
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._lines.put(record.__dict__)
+        peer = record.__dict__["peer"]
+        assert peer not in self._ends, f"the connection of {peer} ends twice"
+        self._ends[peer] = record.__dict__
 
 
 def peer_of(client: socket.socket) -> str:
@@ -141,10 +145,6 @@ def receive(client: socket.socket, size: int) -> bytes:
 def ask(client: socket.socket) -> bytes:
     """What the gateway answers to ApiVersions; empty when it ends the connection."""
     client.sendall(API_VERSIONS)
-    return answer(client)
-
-
-def answer(client: socket.socket) -> bytes:
     return receive(client, int.from_bytes(receive(client, 4), "big"))
 
 
@@ -172,3 +172,22 @@ class ByHand:
             except ssl.SSLWantReadError:
                 continue
             return
+
+    def answer(self, client: socket.socket) -> bytes:
+        """The next frame."""
+        received = b""
+        while len(received) < 4 or len(received) < 4 + int.from_bytes(received[:4], "big"):
+            try:
+                received += self.tls.read()
+            except ssl.SSLWantReadError:
+                self.incoming.write(client.recv(65536))
+        return received[4:]
+
+    def reads_end(self, client: socket.socket) -> bool:
+        """Whether the server ends TLS, and then the connection, with nothing before."""
+        while data := client.recv(65536):
+            self.incoming.write(data)
+        try:
+            return self.tls.read() == b""
+        except ssl.SSLZeroReturnError:
+            return True
