@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from controlplane.partner_zone import RequiredText
 from controlplane.problems import Path, field_name
-from controlplane.settings_fields import Address, Host, HostPort, Number, Port, Section
+from controlplane.settings_fields import Address, Host, HostPort, NotEmpty, Number, Port, Section
 from proxy.config import MECHANISMS, ListenerConfig, ListenerProtocol, ListenerTls, Routing
 
 ANY_HOST: Final = frozenset(("0.0.0.0", "::"))  # noqa: S104 - compared with, not listened on
@@ -79,7 +79,7 @@ class ListenerSettings(Section):
     advertised_host: Host = Field(default_factory=socket.gethostname)
     broker_ports: BrokerPorts = BrokerPorts()
     security_protocol: ListenerProtocol = "SASL_PLAINTEXT"
-    sasl_mechanisms: Annotated[tuple[Mechanism, ...], BeforeValidator(_split), Field(min_length=1)] | None = None
+    sasl_mechanisms: Annotated[tuple[Mechanism, ...], BeforeValidator(_split), NotEmpty] | None = None
     routing: Routing = "ports"
     sni: SniSettings = SniSettings()
     tls: TlsSettings | None = None

@@ -22,7 +22,7 @@ from controlplane.listener_settings import (
 )
 from controlplane.model_errors import fields_by_name, submodel, violations
 from controlplane.problems import ConfigurationError, Path, Problem, did_you_mean, field_name
-from controlplane.settings_fields import Address, HostPort, Number, Section
+from controlplane.settings_fields import Address, HostPort, NotEmpty, Number, Section
 from controlplane.yaml_source import Document, read_text, single_document
 from proxy.config import MECHANISMS, GatewayConfig, ListenerConfig
 
@@ -40,7 +40,7 @@ class LogSettings(Section):
 class Settings(ListenerSettings):
     """The whole file. The fields of a listener are those of the only one, where `listeners` names no others."""
 
-    listeners: Annotated[tuple[NamedListener, ...], Field(min_length=1)] | None = None
+    listeners: Annotated[tuple[NamedListener, ...], NotEmpty] | None = None
     cluster: ClusterSettings = Field(default_factory=dict, validate_default=True)
     credentials_file: FilePath = FilePath("credentials.yaml")
     admin_listen: Address = HostPort("0.0.0.0", 8888)  # noqa: S104 - so do probes and Prometheus
