@@ -127,6 +127,8 @@ class Door(asyncio.Protocol):
             "detail": detail,
             "peer": self._peer,
             "broker": self._broker_id,
+            "zone": "",
+            "user": "",
             "listener": self._listener.config.name,
         }
         _log.info("connection ended", extra=extra)
