@@ -11,7 +11,9 @@ import ssl
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
-READ_BYTES: Final = 262_144
+READ_BYTES: Final = 16_384
+"""What a TLS record holds at most."""
+
 WRITE_BYTES: Final = 262_144
 """Of plain text at a time, so that a large answer is not held twice as a whole."""
 

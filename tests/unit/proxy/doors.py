@@ -124,9 +124,7 @@ class _Ends(logging.Handler):
         self._ends = ends
 
     def emit(self, record: logging.LogRecord) -> None:
-        peer = record.__dict__["peer"]
-        assert peer not in self._ends, f"the connection of {peer} ends twice"
-        self._ends[peer] = record.__dict__
+        self._ends[record.__dict__["peer"]] = record.__dict__
 
 
 def peer_of(client: socket.socket) -> str:
