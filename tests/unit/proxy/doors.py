@@ -4,11 +4,13 @@ import asyncio
 import logging
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Final, Self
 
+import pytest
 import uvloop
 
 from protocol.api_versions import BrokerVersions
@@ -34,6 +36,12 @@ LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
 
 API_VERSIONS: Final = bytes.fromhex("0000000d 0012 0000 00000007 0003 617070")
 """ApiVersions 0 of the client `app`, correlation id 7."""
+
+
+HOST: Final = "gateway.example.com"
+NAMES: Final = (HOST, *(f"broker{broker}-{HOST}" for broker in (1, 2, 77)))
+PATIENT: Final = Limits()
+HASTY: Final = Limits(handshake_seconds=0.2)
 
 
 class Doors:
@@ -189,3 +197,29 @@ class ByHand:
             return self.tls.read() == b""
         except ssl.SSLZeroReturnError:
             return True
+
+
+Open = Callable[..., Doors]
+"""Opens one listener: doors(limits, **more of ListenerConfig and ListenerTls)."""
+
+
+def is_api_versions(received: bytes) -> bool:
+    return received[:6] == struct.pack(">ih", 7, 0)
+
+
+def shake_hands(doors: Doors, context: ssl.SSLContext, name: str | None = HOST) -> ssl.SSLSocket:
+    client = doors.connect()
+    try:
+        return context.wrap_socket(client, server_hostname=name)
+    except BaseException:
+        client.close()
+        raise
+
+
+def refused(doors: Doors, context: ssl.SSLContext, name: str | None = HOST) -> tuple[str, dict[str, Any]]:
+    """The alert that a client is sent, and the log line of its end. A client of TLS 1.3 sees it when it reads."""
+    with doors.connect() as client:
+        peer = peer_of(client)
+        with pytest.raises(ssl.SSLError) as caught, context.wrap_socket(client, server_hostname=name) as tls:
+            tls.recv(1)
+        return str(caught.value.reason), doors.end_of(peer)

@@ -1,243 +1,28 @@
-"""TLS on listeners, over real sockets: who gets in, who is refused, and what both sides are told."""
+"""TLS handshakes over real sockets: in pieces, too slow, given up, and what comes right before and after."""
 
 import contextlib
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from proxy.config import Limits, ListenerConfig, ListenerTls
 from tests.kafka.waiting import wait_until
-from tests.pki import Authority, Pair
-from tests.unit.controlplane.test_serve import free_port
-from tests.unit.proxy.doors import API_VERSIONS, LOOPS, SECONDS, ByHand, Doors, ask, peer_of, receive
-
-HOST = "gateway.example.com"
-NAMES = (HOST, *(f"broker{broker}-{HOST}" for broker in (1, 2, 77)))
-PATIENT = Limits()
-HASTY = Limits(handshake_seconds=0.2)
-
-Open = Callable[..., Doors]
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-@pytest.fixture
-def pair(authority: Authority) -> Pair:
-    return authority.issue("server", *NAMES)
-
-
-@pytest.fixture
-def listener(pair: Pair, authority: Authority) -> Callable[..., ListenerConfig]:
-    """A listener: listener(security_protocol, **more of ListenerConfig and ListenerTls)."""
-
-    def make(protocol: str = "SASL_SSL", min_version: str = "TLSv1.2", **more: Any) -> ListenerConfig:
-        tls = ListenerTls(
-            certificate=str(pair.certificate),
-            key=str(pair.key),
-            client_ca=str(authority.file) if protocol == "SSL" else None,
-            min_version=min_version,  # type: ignore[arg-type]
-        )
-        return ListenerConfig(
-            host="127.0.0.1",
-            port=free_port(),
-            min_broker_id=10_000,  # so that no port is opened but the one to bootstrap
-            advertised_host=HOST,
-            security_protocol=protocol,  # type: ignore[arg-type]
-            tls=tls if protocol != "SASL_PLAINTEXT" else None,
-            **more,
-        )
-
-    return make
-
-
-@pytest.fixture(params=list(LOOPS))
-def doors(request: pytest.FixtureRequest, listener: Callable[..., ListenerConfig]) -> Iterator[Open]:
-    """Opens one listener, on each kind of loop: doors(limits, **what `listener` takes)."""
-    with contextlib.ExitStack() as stack:
-        yield lambda limits=PATIENT, **more: stack.enter_context(
-            Doors(LOOPS[request.param](), limits, listener(**more))
-        )
-
-
-def is_api_versions(received: bytes) -> bool:
-    return received[:6] == struct.pack(">ih", 7, 0)
-
-
-def shake_hands(doors: Doors, context: ssl.SSLContext, name: str | None = HOST) -> ssl.SSLSocket:
-    client = doors.connect()
-    try:
-        return context.wrap_socket(client, server_hostname=name)
-    except BaseException:
-        client.close()
-        raise
-
-
-def refused(doors: Doors, context: ssl.SSLContext, name: str | None = HOST) -> tuple[str, dict[str, Any]]:
-    """The alert that a client is sent, and the log line of its end. A client of TLS 1.3 sees it when it reads."""
-    with doors.connect() as client:
-        peer = peer_of(client)
-        with pytest.raises(ssl.SSLError) as caught, context.wrap_socket(client, server_hostname=name) as tls:
-            tls.recv(1)
-        return str(caught.value.reason), doors.end_of(peer)
-
-
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_both_versions_get_in(doors: Open, authority: Authority, version: ssl.TLSVersion) -> None:
-    opened = doors()
-    context = authority.client_context()
-    context.minimum_version = context.maximum_version = version
-
-    with shake_hands(opened, context) as client:
-        assert client.version() == version.name.replace("_", ".")
-        assert is_api_versions(ask(client))
-        peer = peer_of(client)
-    line = opened.end_of(peer)
-
-    assert (line["reason"], line["listener"]) == ("client_closed", "default")
-    assert opened.services.metrics.connections_opened == 1
-    assert opened.services.metrics.connections_closed == {"client_closed": 1}
-
-
-def test_an_older_version_is_refused(doors: Open, authority: Authority) -> None:
-    context = authority.client_context()
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
-        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
-
-    alert, line = refused(doors(), context)
-
-    assert alert == "TLSV1_ALERT_PROTOCOL_VERSION"
-    assert (line["reason"], line["detail"]) == ("tls_handshake_failed", "UNSUPPORTED_PROTOCOL")
-
-
-def test_a_listener_may_want_the_newest_version(doors: Open, authority: Authority) -> None:
-    context = authority.client_context()
-    context.maximum_version = ssl.TLSVersion.TLSv1_2
-
-    alert, line = refused(doors(min_version="TLSv1.3"), context)
-
-    assert alert == "TLSV1_ALERT_PROTOCOL_VERSION"
-    assert line["reason"] == "tls_handshake_failed"
-
-
-@pytest.mark.parametrize(
-    ("name", "broker"),
-    [(HOST, None), (f"broker1-{HOST}", 1), (f"BROKER2-{HOST.upper()}", 2), (f"broker77-{HOST}", 77)],
-    ids=["bootstrap", "broker", "capitals", "a broker that is not known yet"],
+from tests.pki import Authority
+from tests.unit.proxy.doors import (
+    API_VERSIONS,
+    HASTY,
+    HOST,
+    SECONDS,
+    ByHand,
+    Doors,
+    Open,
+    ask,
+    is_api_versions,
+    peer_of,
+    receive,
+    shake_hands,
 )
-def test_a_server_name_leads_to_its_broker(doors: Open, authority: Authority, name: str, broker: int | None) -> None:
-    opened = doors(routing="sni")
-
-    with shake_hands(opened, authority.client_context(), name) as client:
-        assert is_api_versions(ask(client))
-        peer = peer_of(client)
-
-    assert opened.end_of(peer)["broker"] == broker
-
-
-@pytest.mark.parametrize(
-    ("name", "detail"),
-    [
-        ("elsewhere.example.com", "asked for 'elsewhere.example.com'"),
-        (f"broker01-{HOST}", f"asked for 'broker01-{HOST}'"),
-        (f"broker-{HOST}", f"asked for 'broker-{HOST}'"),
-        (f"broker99999999999-{HOST}", f"asked for 'broker99999999999-{HOST}'"),
-        (None, "asked for no server name"),
-    ],
-)
-def test_an_unknown_server_name_is_refused(doors: Open, authority: Authority, name: str | None, detail: str) -> None:
-    opened = doors(routing="sni")
-    context = authority.client_context()
-    context.check_hostname = False
-
-    alert, line = refused(opened, context, name)
-
-    assert alert == "TLSV1_UNRECOGNIZED_NAME"
-    assert (line["reason"], line["detail"]) == ("unknown_server_name", detail)
-    assert opened.services.metrics.connections_closed == {"unknown_server_name": 1}
-
-
-# Python itself complains; tests/unit/controlplane/test_logs.py shows what becomes of it
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_server_name_of_other_bytes_is_refused(doors: Open, authority: Authority) -> None:
-    opened = doors(routing="sni")
-    hello = ByHand(authority.client_context(), HOST).hello()
-    assert hello.count(HOST.encode()) == 1
-
-    with opened.connect() as client:
-        client.sendall(hello.replace(HOST.encode(), b"\xff" * len(HOST)))
-        received = receive(client, 100)
-
-        assert received == bytes.fromhex("15 0303 0002 02 50"), "a fatal alert, Python's own: internal_error"
-        line = opened.end_of(client)
-
-    assert (line["reason"], line["detail"]) == ("unknown_server_name", "asked for a server name that is no text")
-
-
-def test_with_ports_any_server_name_will_do(doors: Open, authority: Authority) -> None:
-    context = authority.client_context()
-    context.check_hostname = False
-
-    for name in ("elsewhere.example.com", None):
-        with shake_hands(doors(), context, name) as client:
-            assert is_api_versions(ask(client))
-
-
-def test_a_client_certificate_of_our_authority_gets_in(doors: Open, authority: Authority) -> None:
-    opened = doors(protocol="SSL")
-
-    with shake_hands(opened, authority.client_context(authority.issue("client", common_name="johndoe"))) as client:
-        assert is_api_versions(ask(client))
-        (session,) = opened.services.sessions
-        assert session._transport is not None
-        subject = session._transport.get_extra_info("ssl_object").getpeercert()["subject"]
-        assert (("commonName", "johndoe"),) in subject
-
-
-LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
-
-REFUSED_CERTIFICATES = {
-    "none": ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "PEER_DID_NOT_RETURN_A_CERTIFICATE"),
-    "expired": ("SSLV3_ALERT_CERTIFICATE_EXPIRED", "CERTIFICATE_VERIFY_FAILED: certificate has expired"),
-    "another authority's": (
-        "TLSV1_ALERT_UNKNOWN_CA",
-        "CERTIFICATE_VERIFY_FAILED: unable to get local issuer certificate",
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", REFUSED_CERTIFICATES)
-def test_other_clients_are_refused(doors: Open, authority: Authority, tmp_path: Path, kind: str) -> None:
-    certificate = None
-    if kind == "expired":
-        certificate = authority.issue("client", common_name="x", not_before=LONG_AGO, not_after=LONG_AGO + timedelta(1))
-    elif kind == "another authority's":
-        certificate = Authority(tmp_path, "another").issue("client", common_name="x")
-
-    alert, line = refused(doors(protocol="SSL"), authority.client_context(certificate))
-
-    assert (alert, line["detail"]) == REFUSED_CERTIFICATES[kind]
-    assert line["reason"] == "tls_handshake_failed"
-
-
-def test_a_client_that_does_not_trust_us_says_so(doors: Open, tmp_path: Path) -> None:
-    opened = doors()
-    with opened.connect() as client:
-        peer = peer_of(client)
-        with pytest.raises(ssl.SSLCertVerificationError):
-            Authority(tmp_path, "another").client_context().wrap_socket(client, server_hostname=HOST)
-
-    line = opened.end_of(peer)
-    assert (line["reason"], line["detail"]) == ("tls_handshake_failed", "TLSV1_ALERT_UNKNOWN_CA")
 
 
 @pytest.mark.parametrize("sent", [API_VERSIONS, b"GET / HTTP/1.1\r\n\r\n", b"\0"], ids=["kafka", "http", "one byte"])
@@ -414,47 +199,3 @@ def test_a_damaged_record_ends_the_connection(doors: Open, authority: Authority)
             line = opened.end_of(peer)
 
     assert (line["reason"], "DECRYPTION_FAILED_OR_BAD_RECORD_MAC" in line["detail"]) == ("client_closed", True)
-
-
-def test_a_new_certificate_is_shown_to_new_clients_only(
-    doors: Open, authority: Authority, pair: Pair, tmp_path: Path
-) -> None:
-    opened = doors()
-    another = Authority(tmp_path, "another")
-
-    with shake_hands(opened, authority.client_context()) as before:
-        another.issue("next", *NAMES).move_to(pair)
-        opened.use_certificates()
-        with shake_hands(opened, another.client_context()) as after:
-            assert is_api_versions(ask(before))
-            assert is_api_versions(ask(after))
-        with pytest.raises(ssl.SSLCertVerificationError):
-            shake_hands(opened, authority.client_context())
-        assert is_api_versions(ask(before))
-
-
-@pytest.mark.parametrize("loop", LOOPS)
-def test_several_listeners_side_by_side(
-    loop: str, listener: Callable[..., ListenerConfig], authority: Authority
-) -> None:
-    configs = [
-        listener("SASL_PLAINTEXT", name="inside"),
-        listener("SASL_SSL", name="outside"),
-        listener("SSL", name="machines"),
-    ]
-    certificate = authority.issue("client", common_name="johndoe")
-
-    with Doors(LOOPS[loop](), PATIENT, *configs) as opened:
-        with opened.connect(0) as client:
-            assert is_api_versions(ask(client))
-            assert opened.end_of_closed(client)["listener"] == "inside"
-        for position, context in ((1, authority.client_context()), (2, authority.client_context(certificate))):
-            with context.wrap_socket(opened.connect(position), server_hostname=HOST) as client:
-                assert is_api_versions(ask(client))
-                assert opened.end_of_closed(client)["listener"] == configs[position].name
-
-
-def test_no_session_is_kept(doors: Open, authority: Authority) -> None:
-    with shake_hands(doors(), authority.client_context()) as client:
-        assert is_api_versions(ask(client))
-        assert client.session is None or not client.session.has_ticket
