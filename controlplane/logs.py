@@ -29,6 +29,13 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> No
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("zonegate").setLevel(settings.level.upper())
+    sys.unraisablehook = _log_unraisable
+
+
+def _log_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    """What Python cannot raise, for example of a TLS client's server name that is no text: one line as all others."""
+    extra = {"event": "unraisable", "problem": repr(unraisable.exc_value)}
+    logging.getLogger("zonegate").warning("an error that nobody could catch", extra=extra)
 
 
 def extras(record: logging.LogRecord) -> dict[str, object]:

@@ -2,30 +2,32 @@
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
-import re
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from time import time
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import uvloop
 
 from controlplane.audit_log import AuditLog, open_audit_log
+from controlplane.certificates import ListenerCertificates
 from controlplane.cluster_tls_files import ClusterTls
 from controlplane.expiry_warnings import ExpiryWarnings
 from controlplane.http import AdminServer, Observed, create_app
 from controlplane.last_used import LastUsedWriter
 from controlplane.logs import configure_logging
+from controlplane.problems import field_name
 from controlplane.settings import Settings, load_settings
 from controlplane.settings_fields import HostPort
 from controlplane.watch import DesiredState
 from policies.credentials import Credential
 from policies.zone import Zone
 from proxy.gateway import Gateway
+from proxy.routing import ListenError, why_not_bound
+from proxy.tls import ServerTls
 
 POLL_SECONDS = 0.5
 """A revoked credential ends its sessions within a second: one look, and the time to read and apply."""
@@ -49,9 +51,16 @@ class DataPlane(Observed, Protocol):
 
     def credentials_used(self) -> Mapping[str, float]: ...
 
+    def use_tls(self, tls: Mapping[str, ServerTls]) -> None: ...
+
 
 class StartError(Exception):
     """The process cannot serve; the message says which address and which setting."""
+
+
+class _Followed(NamedTuple):
+    desired: DesiredState
+    certificates: ListenerCertificates
 
 
 def run(config: FilePath | None, zones_dir: FilePath) -> None:
@@ -82,17 +91,20 @@ async def _main(settings: Settings, desired: DesiredState, cluster_tls: ClusterT
 
 async def serve(settings: Settings, desired: DesiredState, gateway: DataPlane) -> None:
     """Runs the gateway and its admin interface until SIGTERM or SIGINT; a second signal ends the process at once."""
+    certificates = ListenerCertificates(settings.gateway_config().listeners)
+    gateway.use_tls(certificates.in_force)
     stopping = asyncio.Event()
     _handle_signals(stopping)
     admin = AdminServer(create_app(gateway), settings.admin_listen)
     try:
         admin.start()
     except OSError as error:
-        raise StartError(_bind_message(error, "admin_listen", settings.admin_listen)) from None
+        raise StartError(_bind_message(why_not_bound(error), "admin_listen", settings.admin_listen)) from None
     desired.report()
+    certificates.report()
     last_used = LastUsedWriter(settings.credentials_file)
     try:
-        await _run_until(stopping, settings, desired, gateway, last_used)
+        await _run_until(stopping, settings, _Followed(desired, certificates), gateway, last_used)
     finally:
         logger.info("stopping", extra={"event": "stopping"})
         await gateway.stop()
@@ -102,12 +114,12 @@ async def serve(settings: Settings, desired: DesiredState, gateway: DataPlane) -
 
 
 async def _run_until(
-    stopping: asyncio.Event, settings: Settings, desired: DesiredState, gateway: DataPlane, last_used: LastUsedWriter
+    stopping: asyncio.Event, settings: Settings, followed: _Followed, gateway: DataPlane, last_used: LastUsedWriter
 ) -> None:
     """Waits for the signal, while the gateway starts and follows its files; what fails in these two ends it."""
     running = asyncio.create_task(_start(settings, gateway), name="start")
-    following = asyncio.create_task(_follow(desired, gateway), name="follow")
-    keeping = asyncio.create_task(_keep_books(desired, gateway, last_used), name="credentials")
+    following = asyncio.create_task(_follow(followed, gateway), name="follow")
+    keeping = asyncio.create_task(_keep_books(followed.desired, gateway, last_used), name="credentials")
     waiting = asyncio.create_task(stopping.wait(), name="signal")
     tasks = {running, following, keeping, waiting}
     try:
@@ -125,13 +137,17 @@ async def _start(settings: Settings, gateway: DataPlane) -> None:
     reminding = asyncio.create_task(_remind(gateway), name="remind")
     try:
         await gateway.start()
-    except OSError as error:
+    except ListenError as error:
         raise StartError(_listen_message(error, settings)) from error
     finally:
         reminding.cancel()
     logger.info(
         "gateway is ready",
-        extra={"event": "ready", "listen": str(settings.listen), "advertised_host": settings.advertised_host},
+        extra={
+            "event": "ready",
+            "listen": ", ".join(str(listener.listen) for _, listener in settings.all_listeners()),
+            "advertised_host": ", ".join(listener.advertised_host for _, listener in settings.all_listeners()),
+        },
     )
 
 
@@ -142,12 +158,16 @@ async def _remind(gateway: DataPlane) -> None:
         logger.warning("not ready yet: %s", gateway.why_not_ready(), extra={"event": "not_ready"})
 
 
-async def _follow(desired: DesiredState, gateway: DataPlane) -> None:
+async def _follow(followed: _Followed, gateway: DataPlane) -> None:
+    desired, certificates = followed
     while True:
         await asyncio.sleep(POLL_SECONDS)
         if await asyncio.to_thread(desired.refresh):
             gateway.apply(desired.zones, desired.credentials)
             desired.report()
+        if await asyncio.to_thread(certificates.refresh):
+            gateway.use_tls(certificates.in_force)
+        certificates.report()
 
 
 async def _keep_books(desired: DesiredState, gateway: DataPlane, last_used: LastUsedWriter) -> None:
@@ -171,18 +191,14 @@ def _handle_signals(stopping: asyncio.Event) -> None:
         loop.add_signal_handler(number, on_signal, number)
 
 
-def _listen_message(error: OSError, settings: Settings) -> str:
-    """asyncio tells the address in the error's text only."""
-    match = re.search(r"\('(?P<host>[^']*)', (?P<port>\d+)", str(error))
-    if match is None:
-        return f"the gateway cannot start: {error}"
-    address = HostPort(match["host"], int(match["port"]))
-    return _bind_message(error, "listen" if address.port == settings.listen.port else "broker_ports.start", address)
+def _listen_message(error: ListenError, settings: Settings) -> str:
+    """Which setting the port comes from."""
+    configs = settings.gateway_config().listeners
+    position = next(position for position, config in enumerate(configs) if config.name == error.listener)
+    at, _ = settings.all_listeners()[position]
+    setting = ("listen",) if error.broker_id is None else ("broker_ports", "start")
+    return _bind_message(error.reason, field_name((*at, *setting)), HostPort(error.host, error.port))
 
 
-def _bind_message(error: OSError, setting: str, address: HostPort) -> str:
-    if error.errno == errno.EADDRINUSE:
-        reason = "is in use by another process"
-    else:
-        reason = f"cannot be used ({os.strerror(error.errno) if error.errno else error})"
+def _bind_message(reason: str, setting: str, address: HostPort) -> str:
     return f"{setting}: {address} {reason}; free it or set another address"

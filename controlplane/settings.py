@@ -4,22 +4,29 @@ A field's variable is ZONEGATE_ and the way to it in capitals, with `_` for ever
 ZONEGATE_CLUSTER_BOOTSTRAP_SERVERS. An empty variable counts as absent, so that a container's template may set them all.
 """
 
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from controlplane.audit_settings import AuditSettings
 from controlplane.cluster_settings import ClusterSettings, cluster_violations
+from controlplane.listener_settings import (
+    Listeners,
+    ListenerSettings,
+    NamedListener,
+    listener_violations,
+    name_violations,
+    port_violations,
+)
 from controlplane.model_errors import fields_by_name, submodel, violations
 from controlplane.passthrough_settings import PassthroughSettings
 from controlplane.problems import ConfigurationError, Path, Problem, did_you_mean, field_name
-from controlplane.settings_fields import Address, Host, HostPort, Number, Port, Reauthentication, Section
+from controlplane.settings_fields import Address, HostPort, NotEmpty, Number, Reauthentication, Section
 from controlplane.yaml_source import Document, read_text, single_document
-from proxy.config import GatewayConfig, ListenerConfig
+from proxy.config import MECHANISMS, GatewayConfig, ListenerConfig
 
 PREFIX = "ZONEGATE_"
 
@@ -27,22 +34,15 @@ OTHER_VARIABLES = ("ZONEGATE_CONFIG", "ZONEGATE_ZONES")
 """Variables of the command line's own options."""
 
 
-class BrokerPorts(Section):
-    """Broker N is reached at port `start` + N - `min_broker_id`."""
-
-    start: Port = 9095
-    min_broker_id: Annotated[int, Number, Field(ge=0)] = 0
-
-
 class LogSettings(Section):
     format: Literal["text", "json"] = "text"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Settings(Section):
-    listen: Address = HostPort("0.0.0.0", 9094)  # noqa: S104 - partners connect from elsewhere
-    advertised_host: Host = Field(default_factory=socket.gethostname)
-    broker_ports: BrokerPorts = BrokerPorts()
+class Settings(ListenerSettings):
+    """The whole file. The fields of a listener are those of the only one, where `listeners` names no others."""
+
+    listeners: Annotated[tuple[NamedListener, ...], NotEmpty] | None = None
     cluster: ClusterSettings = Field(default_factory=dict, validate_default=True)
     credentials_file: FilePath = FilePath("credentials.yaml")
     admin_listen: Address = HostPort("0.0.0.0", 8888)  # noqa: S104 - so do probes and Prometheus
@@ -51,23 +51,40 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     passthrough: PassthroughSettings | None = None
     audit: AuditSettings = AuditSettings()
+    _base: FilePath = PrivateAttr(default=FilePath())
+
+    def based_on(self, base: FilePath) -> "Settings":
+        """The same, with relative paths that start from a folder."""
+        located = {
+            "credentials_file": base / self.credentials_file,
+            "cluster": self.cluster.located(base),
+            "audit": self.audit.relative_to(base),
+        }
+        based = self.model_copy(update=located)
+        based._base = base
+        return based
 
     def gateway_config(self) -> GatewayConfig:
         return GatewayConfig(
-            listeners=(self._listener(),),
+            listeners=self._listener_configs(),
             cluster=self.cluster.cluster_config(),
             shutdown_grace_seconds=self.shutdown_grace_seconds,
             passthrough=self.passthrough.passthrough_config() if self.passthrough is not None else None,
             max_reauthentication_seconds=self.max_reauthentication_seconds,
         )
 
-    def _listener(self) -> ListenerConfig:
-        return ListenerConfig(
-            host=self.listen.host,
-            port=self.listen.port,
-            advertised_host=self.advertised_host,
-            broker_ports_start=self.broker_ports.start,
-            min_broker_id=self.broker_ports.min_broker_id,
+    def all_listeners(self) -> Listeners:
+        """Every listener, with the way to its fields."""
+        if self.listeners is None:
+            return (((), self),)
+        return tuple((("listeners", position), each) for position, each in enumerate(self.listeners))
+
+    def _listener_configs(self) -> tuple[ListenerConfig, ...]:
+        return tuple(
+            listener.listener_config(
+                listener.name if isinstance(listener, NamedListener) else "default", self._base, MECHANISMS
+            )
+            for _, listener in self.all_listeners()
         )
 
 
@@ -96,6 +113,8 @@ def variable_name(path: Path) -> str:
 def setting_paths(model: type[BaseModel] = Settings, prefix: Path = ()) -> Iterator[Path]:
     """Every single field that can be set."""
     for name, info in fields_by_name(model).items():
+        if name == "listeners":
+            continue  # how many there are is up to the file
         if (section := submodel(info.annotation)) is not None:
             yield from setting_paths(section, (*prefix, name))
         else:
@@ -111,16 +130,11 @@ def load_settings(file: FilePath | None, environment: Mapping[str, str]) -> Sett
     except ValidationError as error:
         problems += [source.problem(path, message) for path, message in violations(error, Settings)]
         raise ConfigurationError(problems) from None
-    problems += [source.problem(path, message) for path, message in _rule_violations(settings)]
+    base = file.parent if file else FilePath()
+    problems += [source.problem(path, message) for path, message in _rule_violations(settings, base)]
     if problems:
         raise ConfigurationError(problems)
-    base = file.parent if file else FilePath()
-    located = {
-        "credentials_file": base / settings.credentials_file,
-        "cluster": settings.cluster.located(base),
-        "audit": settings.audit.relative_to(base),
-    }
-    return settings.model_copy(update=located)
+    return settings.based_on(base)
 
 
 def _read(file: FilePath | None) -> _Source:
@@ -159,12 +173,13 @@ def _put(source: _Source, path: Path, variable: str, value: str) -> None:
         source.variables[path] = variable
 
 
-def _rule_violations(settings: Settings) -> Iterator[tuple[Path, str]]:
+def _rule_violations(settings: Settings, base: FilePath) -> Iterator[tuple[Path, str]]:
     yield from cluster_violations(settings.cluster)
-    ports = {settings.listen.port: "listen"}
-    for path, port in (
-        (("broker_ports", "start"), settings.broker_ports.start),
-        (("admin_listen",), settings.admin_listen.port),
-    ):
-        if (first := ports.setdefault(port, field_name(path))) != field_name(path):
-            yield path, f"port {port} is that of {first} already; use another"
+    if settings.listeners is not None:
+        for name in ListenerSettings.model_fields:
+            if name in settings.model_fields_set:
+                yield (name,), "belongs to a listener; with listeners, write it in each of them"
+        yield from name_violations(settings.listeners)
+    for at, listener in settings.all_listeners():
+        yield from listener_violations(listener, at, base)
+    yield from port_violations(settings.all_listeners(), settings.admin_listen)

@@ -53,6 +53,13 @@ def _no_boolean(value: object) -> object:
     return value
 
 
+def _check_entries(entries: tuple[object, ...]) -> tuple[object, ...]:
+    if not entries:
+        raise ValueError("needs at least one entry")
+    return entries
+
+
+NotEmpty = AfterValidator(_check_entries)
 Port = Annotated[int, BeforeValidator(parse_port)]
 Address = Annotated[HostPort, BeforeValidator(parse_address)]
 Servers = Annotated[tuple[HostPort, ...], BeforeValidator(_parse_servers)]

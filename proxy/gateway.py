@@ -28,8 +28,9 @@ from proxy.mechanisms.passthrough import PassthroughTokens, with_tokens
 from proxy.mechanisms.plain import Plain
 from proxy.mechanisms.scram import ScramSha512
 from proxy.metrics import GatewayMetrics
-from proxy.routing import Listener, Routing
+from proxy.routing import Listener, ListenError, Routing
 from proxy.session import Services
+from proxy.tls import ServerTls, server_tls
 from proxy.zones import ZoneRegistry
 
 _log = logging.getLogger("zonegate.gateway")
@@ -80,6 +81,7 @@ class Gateway:
         self.metrics.registry.register(self._credential_use)
         self._started = False
         self._stopping = False
+        self._unopened = ""
 
     @property
     def ready(self) -> bool:
@@ -92,19 +94,20 @@ class Gateway:
         cluster = self._services.cluster
         if not cluster.reachable:
             return f"the Kafka cluster does not answer: {cluster.problem}"
-        return "" if self._started else "the gateway is starting"
+        return self._unopened if self._started else "the gateway is starting"
 
     def credentials_used(self) -> Mapping[str, float]:
         """Credential id -> Unix time of its last use by this process."""
         return self._credential_use.times()
 
     async def start(self) -> None:
-        """Returns when the cluster has answered and all ports are open. Raises OSError when a port is taken."""
+        """Returns when the cluster has answered and all ports are open. Raises ListenError, TlsError."""
         all_plans()
         if self.passthrough is not None:
             passthrough.all_plans()
             await asyncio.to_thread(self.passthrough.derive_key)
         services = self._services
+        await self._load_certificates()
         await self._reach_cluster()
         services.zones.identify(services.cluster.cluster_id)
         await self._learn_topic_ids()
@@ -115,6 +118,18 @@ class Gateway:
         self._started = True
         self.audit.write("gateway_start", self._counts())
         _log.info("ready", extra={"event": "ready", "zones": len(services.zones.zones)})
+
+    async def _load_certificates(self) -> None:
+        """Those that nobody has given to `use_tls`."""
+        for listener in self._services.routing.listeners:
+            if listener.config.tls is not None and listener.context is None:
+                self.use_tls({listener.config.name: await asyncio.to_thread(server_tls, listener.config)})
+
+    def use_tls(self, tls: Mapping[str, ServerTls]) -> None:
+        """Show these certificates, by listeners' names, to clients from now on. Connections that exist go on."""
+        self._services.routing.use(tls)
+        for listener, each in tls.items():
+            self.metrics.certificate_not_after[listener] = each.not_after
 
     async def _reach_cluster(self) -> None:
         cluster = self._services.cluster
@@ -136,7 +151,9 @@ class Gateway:
         """A broker that has joined later gets its port; until it is open, no client hears of the broker."""
         try:
             await self._services.routing.open(broker_ids)
-        except OSError as error:
+            self._unopened = ""
+        except ListenError as error:
+            self._unopened = str(error)
             _log.error("no port for a broker", extra={"event": "broker_unmapped", "problem": str(error)})
 
     def _accept(self, listener: Listener, broker_id: int | None) -> Door:

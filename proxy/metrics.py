@@ -69,6 +69,8 @@ class GatewayMetrics(Collector):
         """zone -> clients that signed in again on their connections"""
         self.upstream_reachable = False
         self.upstream_reauthentications = 0
+        self.certificate_not_after: dict[str, float] = {}
+        """listener -> when the certificate that it shows ends, in Unix seconds"""
         self.registry = CollectorRegistry()
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
@@ -141,7 +143,12 @@ class GatewayMetrics(Collector):
         )
         for zone, count in self.reauthentications.items():
             again.add_metric([zone], count)
-        yield from (now, closed, failed, again)
+        certificates = GaugeMetricFamily(
+            "zonegate_certificate_not_after_seconds", "When the certificate ends, Unix time.", labels=["listener"]
+        )
+        for listener, not_after in self.certificate_not_after.items():
+            certificates.add_metric([listener], not_after)
+        yield from (now, closed, failed, again, certificates)
         yield CounterMetricFamily("zonegate_connections_opened", "Connections accepted.", self.connections_opened)
         yield GaugeMetricFamily(
             "zonegate_upstream_reachable", "1 while the Kafka cluster answers.", int(self.upstream_reachable)

@@ -4,15 +4,17 @@ A broker that has no port or name here is not shown to any client.
 """
 
 import asyncio
+import errno
 import logging
+import os
 import re
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 from weakref import WeakKeyDictionary
 
 from proxy.config import ListenerConfig
-from proxy.tls import server_context
+from proxy.tls import ServerTls
 
 _log = logging.getLogger("zonegate.routing")
 
@@ -27,6 +29,29 @@ _ID: Final = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 
 class UnknownName(LookupError):
     """A client asked for a host name that is none of this listener's."""
+
+
+def why_not_bound(error: OSError) -> str:
+    """What keeps an address from being listened on, in words that follow the address."""
+    if error.errno == errno.EADDRINUSE:
+        return "is in use by another process"
+    return f"cannot be used ({os.strerror(error.errno) if error.errno else error})"
+
+
+class ListenError(OSError):
+    """A port that cannot be opened, and whose it is."""
+
+    def __init__(self, config: ListenerConfig, port: int, broker_id: int | None, error: OSError) -> None:
+        super().__init__(error.errno, str(error))
+        self.reason = why_not_bound(error)
+        self.listener = config.name
+        self.host = config.host
+        self.port = port
+        self.broker_id = broker_id
+
+    def __str__(self) -> str:
+        whose = "the bootstrap port" if self.broker_id is None else f"the port of broker {self.broker_id}"
+        return f"{whose} of listener {self.listener}, {self.host} port {self.port}, {self.reason}"
 
 
 class ServerNames:
@@ -63,7 +88,7 @@ class Listener:
         self._has_unmapped = False
         self._stopped = False
         self._names = ServerNames(config)
-        self._asked: WeakKeyDictionary[ssl.SSLObject, int | None] = WeakKeyDictionary()
+        self._asked: WeakKeyDictionary[ssl.SSLObject, str] = WeakKeyDictionary()
         self.context: ssl.SSLContext | None = None
 
     @property
@@ -83,35 +108,34 @@ class Listener:
         return self.config.broker_ports_start + broker_id - self.config.min_broker_id
 
     def use(self, context: ssl.SSLContext) -> None:
-        """Take this context for the handshakes from now on."""
+        """Take this context for the handshakes from now on. It is this listener's own."""
         if self.config.routing == "sni":
             context.sni_callback = self._on_server_name
         self.context = context
 
     def _on_server_name(self, connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> int | None:
+        """A broker's name is not refused because the broker is unknown: it may have joined just now, and clients take
+        an alert for the end, but try again after a closed connection."""
+        self._asked[connection] = name or ""
         try:
-            if name is None:
-                raise UnknownName("")
-            broker_id = self._names.broker_of(name)
-            if broker_id is not None and broker_id not in self._brokers:
-                raise UnknownName(name)
-        except UnknownName as unknown:
-            extra = {"event": "unknown_server_name", "listener": self.config.name, "name": str(unknown)[:255]}
-            _log.info("a TLS client asks for a host name that is not ours", extra=extra)
+            self._names.broker_of(name or "")
+        except UnknownName:
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
-        self._asked[connection] = broker_id
         return None
+
+    def name_asked(self, connection: ssl.SSLObject) -> str | None:
+        """The host name that a client asked for in its handshake; empty when it named none, None when it is no text."""
+        return self._asked.get(connection)
 
     def broker_asked(self, connection: ssl.SSLObject) -> int | None:
         """The broker whose host name a client asked for in its handshake; None where it bootstraps."""
-        return self._asked.get(connection)
+        return self._names.broker_of(self._asked[connection])
 
     async def open(self, broker_ids: Iterable[int]) -> None:
-        """Open what these brokers need, and at last the bootstrap port. Raises OSError, TlsError."""
-        if self.config.tls is not None and self.context is None:
-            self.use(await asyncio.to_thread(server_context, self.config))
+        """Open what these brokers need, and at last the bootstrap port. Raises ListenError."""
+        assert self.config.tls is None or self.context is not None, "a TLS port without its certificate"
         if self.config.routing == "sni":
-            self._brokers = set(broker_ids)
+            self._brokers.update(broker_ids)
         else:
             await self._open_ports(broker_ids)
         if None not in self._servers:
@@ -134,9 +158,12 @@ class Listener:
     async def _listen(self, broker_id: int | None, port: int) -> None:
         if self._stopped:
             return
-        self._servers[broker_id] = await asyncio.get_running_loop().create_server(
-            lambda: self._accept(self, broker_id), self.config.host, port, backlog=BACKLOG
-        )
+        try:
+            self._servers[broker_id] = await asyncio.get_running_loop().create_server(
+                lambda: self._accept(self, broker_id), self.config.host, port, backlog=BACKLOG
+            )
+        except OSError as error:
+            raise ListenError(self.config, port, broker_id, error) from error
         extra = {"event": "listening", "listener": self.config.name, "port": port, "broker": broker_id}
         _log.info("listening", extra=extra)
 
@@ -157,17 +184,17 @@ class Routing:
         self._opening = asyncio.Lock()
 
     async def open(self, broker_ids: Iterable[int]) -> None:
-        """Open what is not open yet for these brokers, on every listener. Raises OSError, TlsError."""
+        """Open what is not open yet for these brokers, on every listener. Raises ListenError."""
         known = tuple(broker_ids)
         async with self._opening:
             for listener in self.listeners:
                 await listener.open(known)
 
-    def use(self, contexts: Sequence[ssl.SSLContext | None]) -> None:
-        """Take these contexts, one per listener, for the handshakes from now on."""
-        for listener, context in zip(self.listeners, contexts, strict=True):
-            if context is not None:
-                listener.use(context)
+    def use(self, tls: Mapping[str, ServerTls]) -> None:
+        """Take what is given by listeners' names for the handshakes from now on."""
+        for listener in self.listeners:
+            if listener.config.name in tls:
+                listener.use(tls[listener.config.name].context)
 
     def stop(self) -> None:
         """Stop accepting; connections that exist go on."""

@@ -4,58 +4,80 @@ A context is never edited: when files change, a new one takes its place, and con
 """
 
 import ssl
-from typing import Final
+from dataclasses import dataclass
+from pathlib import Path
 
-from proxy.config import ListenerConfig
+from cryptography import x509
 
-_PLAINTEXT_SIGNS: Final = frozenset(("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST"))
-"""OpenSSL's words for bytes that are no TLS at all."""
+from proxy.config import ListenerConfig, ListenerTls
 
 
 class TlsError(ValueError):
     """Files that make no TLS context; the message names them."""
 
 
-def server_context(config: ListenerConfig) -> ssl.SSLContext:
-    """The context of a listener with TLS. Reads files; raises TlsError."""
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """What a listener shows to its clients, and until when its certificate is valid (Unix seconds)."""
+
+    context: ssl.SSLContext
+    subject: str
+    not_after: float
+
+
+def server_tls(config: ListenerConfig) -> ServerTls:
+    """What a listener with TLS works with. Reads files; raises TlsError."""
     assert config.tls is not None
-    tls = config.tls
+    certificate = _certificate(config.tls.certificate)
+    _read(config.tls.key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3 if tls.min_version == "TLSv1.3" else ssl.TLSVersion.TLSv1_2
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if config.tls.min_version == "TLSv1.3" else ssl.TLSVersion.TLSv1_2
     # no compression (CRIME), no renegotiation (a client could demand work again and again), our order of ciphers
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    _load_identity(context, tls.certificate, tls.key, tls.key_password)
+    # No resumed sessions with TLS 1.3: one would bring the certificate that its client showed a while ago. Kafka's
+    # connections are long, so that little is saved by them. With TLS 1.2, Python has no switch for it.
+    context.num_tickets = 0
+    _load_identity(context, config.tls)
     if config.security_protocol == "SSL":
-        _require_client_certificates(context, tls.client_ca)
-    return context
+        _require_client_certificates(context, config.tls.client_ca)
+    return ServerTls(context, certificate.subject.rfc4514_string(), certificate.not_valid_after_utc.timestamp())
 
 
-def is_plaintext(error: BaseException) -> bool:
-    """Whether a handshake failed because the peer doesn't speak TLS."""
-    return isinstance(error, ssl.SSLError) and error.reason in _PLAINTEXT_SIGNS
+def _read(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise TlsError(f"{file} cannot be read: {error.strerror}") from None
 
 
-def _load_identity(context: ssl.SSLContext, certificate: str, key: str, password: str | None) -> None:
+def _certificate(file: str) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificates(_read(file))[0]
+    except TlsError:
+        raise
+    except ValueError:
+        raise TlsError(f"{file} holds no PEM certificate, or a damaged one") from None
+
+
+def _load_identity(context: ssl.SSLContext, tls: ListenerTls) -> None:
     try:
         # without a callback, an encrypted key would ask at the terminal
-        context.load_cert_chain(certificate, key, lambda: password or "")
-    except FileNotFoundError as error:
-        raise TlsError(f"{certificate} or {key} does not exist ({error.strerror})") from None
-    except (ssl.SSLError, OSError) as error:
-        reason = error.reason or str(error) if isinstance(error, ssl.SSLError) else error.strerror
-        raise TlsError(
-            f"{certificate} and {key} are no PEM certificate chain with its key and the key's password: {reason}"
-        ) from None
+        context.load_cert_chain(tls.certificate, tls.key, lambda: tls.key_password or "")
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise TlsError(f"the key in {tls.key} does not belong to the certificate in {tls.certificate}") from None
+        why = error.reason or "it is no PEM key, or tls.key_password is missing or wrong"
+        raise TlsError(f"{tls.certificate} with the key in {tls.key} cannot be used: {why}") from None
+    except OSError as error:
+        raise TlsError(f"{tls.certificate} or {tls.key} cannot be read: {error.strerror}") from None
 
 
 def _require_client_certificates(context: ssl.SSLContext, client_ca: str | None) -> None:
     if client_ca is None:
         raise TlsError("a listener with security_protocol SSL needs tls.client_ca, which verifies its clients")
+    _certificate(client_ca)
     try:
         context.load_verify_locations(client_ca)
     except (ssl.SSLError, OSError) as error:
-        raise TlsError(f"{client_ca} holds no PEM certificates: {error}") from None
+        raise TlsError(f"{client_ca} cannot be used: {error}") from None
     context.verify_mode = ssl.CERT_REQUIRED
-    # a resumed session would bring a certificate that was verified with yesterday's authorities
-    context.num_tickets = 0
-    context.options |= ssl.OP_NO_TICKET

@@ -57,8 +57,11 @@ class Gateway:
         advertised_host: str,
         ports: Sequence[int],
         upstream: Mapping[str, str] = MappingProxyType({}),
+        settings: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
-        """`upstream` holds further settings for the connections to the brokers, under the names of Kafka's clients."""
+        """`upstream` holds further settings for the connections to the brokers, under the names of Kafka's clients;
+        `settings` any others. With `listeners` among them, the first of these has the host and ports given here.
+        """
         self.host = host
         self.port, self._first_broker_port, *_, self.admin_port = ports
         self._min_broker_id = min(broker_ids)
@@ -72,16 +75,20 @@ class Gateway:
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog = self._start_watchdog()
         self.bootstrap = f"{advertised_host}:{self.port}"
-        settings = {
+        listener = {
             "listen": f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}",
             "advertised_host": advertised_host,
             "broker_ports": {"start": self._first_broker_port, "min_broker_id": self._min_broker_id},
+        }
+        whole = {
+            **({} if "listeners" in settings else listener),
             "cluster": {"bootstrap.servers": bootstrap, **upstream},
             "credentials_file": "credentials.yaml",
             "admin_listen": f"127.0.0.1:{self.admin_port}",
             "log": {"format": "json"},
+            **settings,
         }
-        self._config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        self._config.write_text(yaml.safe_dump(whole), encoding="utf-8")
 
     def __enter__(self) -> Self:
         return self
@@ -218,12 +225,12 @@ class Gateway:
         whole, _, _ = self.audit_file.read_text(encoding="utf-8").rpartition("\n")
         return [json.loads(line) for line in whole.splitlines()]
 
-    def wait_for_log(self, wanted: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
-        """The first line that is wanted, once it is there."""
+    def wait_for_log(self, wanted: Callable[[dict[str, Any]], bool], what: str, since: int = 0) -> dict[str, Any]:
+        """The first line that is wanted, after so many lines, once it is there."""
         found: list[dict[str, Any]] = []
 
         def is_there() -> bool:
-            found[:] = [entry for entry in self.log() if wanted(entry)]
+            found[:] = [entry for entry in self.log()[since:] if wanted(entry)]
             return bool(found)
 
         wait_until(is_there, f"a log line: {what}", LOG_SECONDS)

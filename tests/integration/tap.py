@@ -85,7 +85,7 @@ class Tap:
     ) -> None:
         port = writer.get_extra_info("sockname")[1]
         scanner = StreamScanner(self._canaries, f"the client of port {port}")
-        from_gateway, to_gateway = await asyncio.open_connection(self._gateway_host, port, limit=CHUNK_BYTES)
+        from_gateway, to_gateway = await self._open(writer)
         writers.append(to_gateway)
         up = asyncio.create_task(self._to_gateway(reader, to_gateway, scanner))
         try:
@@ -93,6 +93,15 @@ class Tap:
         finally:
             up.cancel()
             await asyncio.gather(up, return_exceptions=True)
+
+    async def _open(self, client: asyncio.StreamWriter) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The connection to the gateway."""
+        port = client.get_extra_info("sockname")[1]
+        return await asyncio.open_connection(self._gateway_host, port, limit=CHUNK_BYTES)
+
+    def _finish(self, writer: asyncio.StreamWriter) -> None:
+        """Tell the gateway that the client has no more to say."""
+        writer.write_eof()
 
     async def _to_gateway(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, scanner: StreamScanner
@@ -105,7 +114,7 @@ class Tap:
                 scanner.user = token[1].decode() if token else None
             writer.write(chunk)
             await writer.drain()
-        writer.write_eof()
+        self._finish(writer)
 
     async def _to_client(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, scanner: StreamScanner

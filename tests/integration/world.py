@@ -21,6 +21,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from tests.canary import Canaries
 from tests.integration.gateway import Gateway, Manifest, manifest
+from tests.integration.security import PLAINTEXT, Security
 from tests.integration.tap import Tap
 from tests.kafka import Cluster, wire
 from tests.kafka.ports import SERVER_PORTS
@@ -64,16 +65,13 @@ class Account:
     zone: str
     user: str
     password: str
+    security: Security = PLAINTEXT
 
     def java_properties(self, folder: Path) -> str:
         """The path of a `config.properties` for Kafka's own tools."""
         path = folder / f"{self.user}-{uuid.uuid4().hex[:8]}.properties"
-        path.write_text(
-            "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\n"
-            "sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required"
-            f' username="{self.user}" password="{self.password}";\n',
-            encoding="utf-8",
-        )
+        settings = self.security.java(self.user, self.password)
+        path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
         return str(path)
 
 

@@ -43,10 +43,7 @@ def python_settings(account: Account, client_id: str) -> dict[str, Any]:
     """How a partner signs in with the libraries that spell settings as Python arguments."""
     return {
         "bootstrap_servers": account.bootstrap,
-        "security_protocol": "SASL_PLAINTEXT",
-        "sasl_mechanism": "PLAIN",
-        "sasl_plain_username": account.user,
-        "sasl_plain_password": account.password,
+        **account.security.python(account.user, account.password),
         "client_id": client_id,
     }
 

@@ -30,10 +30,7 @@ class Kcat:
 
     def __init__(self, account: Account) -> None:
         settings = {
-            "security.protocol": "SASL_PLAINTEXT",
-            "sasl.mechanism": "PLAIN",
-            "sasl.username": account.user,
-            "sasl.password": account.password,
+            **account.security.librdkafka(account.user, account.password),
             "client.id": "kcat-client",
         }
         self._options = ["-b", account.bootstrap, *(f"-X{name}={value}" for name, value in settings.items())]

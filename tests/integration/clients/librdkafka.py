@@ -19,10 +19,7 @@ class Librdkafka:
     def __init__(self, account: Account) -> None:
         self.config: dict[str, Any] = {
             "bootstrap.servers": account.bootstrap,
-            "security.protocol": "SASL_PLAINTEXT",
-            "sasl.mechanism": "PLAIN",
-            "sasl.username": account.user,
-            "sasl.password": account.password,
+            **account.security.librdkafka(account.user, account.password),
             "client.id": "librdkafka-client",
             "log_level": 2,
         }

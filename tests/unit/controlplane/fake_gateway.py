@@ -9,6 +9,7 @@ from controlplane.passthrough_http import TokenIssuer
 from policies.credentials import Credential
 from policies.zone import Zone
 from proxy.audit import Audit
+from proxy.tls import ServerTls
 
 
 class FakeMetrics:
@@ -29,6 +30,7 @@ class FakeGateway:
         self.audit = Audit(self._note)
         self.audited: list[Mapping[str, object]] = []
         self.stopped = False
+        self.shown: asyncio.Queue[Mapping[str, ServerTls]] = asyncio.Queue()
         self.applied: asyncio.Queue[tuple[Sequence[Zone], Sequence[Credential]]] = asyncio.Queue()
 
     def _note(self, line: Mapping[str, object]) -> None:
@@ -52,3 +54,6 @@ class FakeGateway:
 
     def apply(self, zones: Sequence[Zone], credentials: Sequence[Credential]) -> None:
         self.applied.put_nowait((zones, credentials))
+
+    def use_tls(self, tls: Mapping[str, ServerTls]) -> None:
+        self.shown.put_nowait(tls)

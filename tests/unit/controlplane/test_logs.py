@@ -93,8 +93,9 @@ def test_stack_traces() -> None:
 @pytest.fixture
 def _logging_restored() -> Iterator[None]:
     root, ours = logging.getLogger(), logging.getLogger("zonegate")
-    handlers, levels = list(root.handlers), (root.level, ours.level)
+    handlers, levels, hook = list(root.handlers), (root.level, ours.level), sys.unraisablehook
     yield
+    sys.unraisablehook = hook
     root.handlers[:] = handlers
     root.setLevel(levels[0])
     ours.setLevel(levels[1])
@@ -110,3 +111,23 @@ def test_levels_and_format_come_from_the_settings() -> None:
     logging.getLogger("uvicorn").warning("their warning")
 
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["ours", "their warning"]
+
+
+class _Ends:
+    def __del__(self) -> None:
+        raise ValueError("nobody hears\nof this")
+
+
+@pytest.mark.usefixtures("_logging_restored")
+def test_what_python_cannot_raise_is_one_line() -> None:
+    stream = io.StringIO()
+    configure_logging(LogSettings(format="json"), stream)
+
+    _Ends()
+
+    line = json.loads(stream.getvalue())
+    assert (line["level"], line["message"], line["problem"]) == (
+        "warning",
+        "an error that nobody could catch",
+        "ValueError('nobody hears\\nof this')",
+    )

@@ -19,6 +19,8 @@ from controlplane.serve import StartError, serve
 from controlplane.settings import Settings
 from controlplane.settings_fields import HostPort
 from controlplane.watch import DesiredState
+from proxy.routing import ListenError
+from tests.pki import Authority
 from tests.unit.controlplane.conftest import WriteFile
 from tests.unit.controlplane.fake_gateway import FakeGateway
 from tests.unit.controlplane.test_watch import ENTRY, zone
@@ -114,11 +116,13 @@ async def test_an_admin_port_that_is_taken(settings: Settings, desired: DesiredS
 
 
 @pytest.mark.usefixtures("_handlers_restored")
-@pytest.mark.parametrize(("port", "setting"), [(9094, "listen"), (9097, "broker_ports.start")])
-async def test_a_gateway_port_that_is_taken(settings: Settings, desired: DesiredState, port: int, setting: str) -> None:
+@pytest.mark.parametrize(("broker_id", "port", "setting"), [(None, 9094, "listen"), (3, 9097, "broker_ports.start")])
+async def test_a_gateway_port_that_is_taken(
+    settings: Settings, desired: DesiredState, broker_id: int | None, port: int, setting: str
+) -> None:
     gateway = FakeGateway()
-    text = f"error while attempting to bind on address ('0.0.0.0', {port}): address already in use"
-    gateway.start_error = OSError(errno.EADDRINUSE, text)
+    (listener,) = settings.gateway_config().listeners
+    gateway.start_error = ListenError(listener, port, broker_id, OSError(errno.EADDRINUSE, "in use"))
 
     with pytest.raises(StartError) as caught:
         await serve(settings, desired, gateway)
@@ -190,3 +194,51 @@ def test_a_second_signal_ends_the_process_at_once(desired: DesiredState, request
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.usefixtures("_handlers_restored")
+async def test_a_new_certificate_reaches_the_gateway(desired: DesiredState, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("server", "localhost", common_name="first")
+    tls = {"certificate": str(pair.certificate), "key": str(pair.key)}
+    settings = Settings.model_validate(
+        {
+            "cluster": {"bootstrap.servers": "broker1:9092"},
+            "admin_listen": f"127.0.0.1:{free_port()}",
+            "listeners": [{"name": "outside", "security_protocol": "SASL_SSL", "tls": tls}],
+        }
+    )
+    gateway = FakeGateway()
+    gateway.reachable.set()
+    serving = asyncio.create_task(serve(settings, desired, gateway))
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        assert (await gateway.shown.get())["outside"].subject.startswith("CN=first")
+        authority.issue("next", "localhost", common_name="second").move_to(pair)
+        assert (await gateway.shown.get())["outside"].subject.startswith("CN=second")
+
+    await wait_for_status(settings, 200)
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await serving
+
+
+@pytest.mark.usefixtures("_handlers_restored")
+async def test_a_port_of_one_of_several_listeners_that_is_taken(settings: Settings, desired: DesiredState) -> None:
+    several = Settings.model_validate(
+        {
+            "cluster": {"bootstrap.servers": "broker1:9092"},
+            "admin_listen": str(settings.admin_listen),
+            "listeners": [{"name": "a"}, {"name": "b", "listen": "0.0.0.0:9194", "broker_ports": {"start": 9195}}],
+        }
+    )
+    for broker_id, port, setting in ((None, 9194, "listen"), (0, 9195, "broker_ports.start")):
+        gateway = FakeGateway()
+        listener = several.gateway_config().listeners[1]
+        gateway.start_error = ListenError(listener, port, broker_id, OSError(errno.EADDRINUSE, "in use"))
+
+        with pytest.raises(StartError) as caught:
+            await serve(several, desired, gateway)
+
+        assert str(caught.value) == (
+            f"listeners[1].{setting}: 0.0.0.0:{port} is in use by another process; free it or set another address"
+        )

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from proxy.accept import Door
 from proxy.audit import Audit
 from proxy.config import ListenerConfig, ListenerTls
 from proxy.routing import Listener
-from proxy.tls import server_context
+from proxy.tls import server_tls
 from tests.unit.proxy.playbook import Playbook
 
 DEADLINE_SECONDS = 10.0
@@ -42,7 +42,7 @@ class Port:
         self._services.spawn = self._spawn
         self._services.audit = Audit(lambda line: self._lines.put_nowait(dict(line)))
         self._listener = Listener(config, lambda listener, broker_id: Door(self._services, listener, broker_id))
-        self._listener.use(server_context(config))
+        self._listener.use(server_tls(config).context)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
@@ -65,9 +65,10 @@ class Port:
         return line, own_port
 
 
-def test_version_and_cipher_of_a_session(tmp_path: Path) -> None:
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_version_and_cipher_of_a_session(tmp_path: Path, run: Callable[[Any], tuple[Line, int]]) -> None:
     port = Port(tmp_path)
-    line, own_port = asyncio.run(port.line_after(b"\xff\xff\xff\xff", port.client))
+    line, own_port = run(port.line_after(b"\xff\xff\xff\xff", port.client))
     assert (line["event"], line["reason"], line["listener"]) == ("connection", "bad_frame", "partners")
     assert (line["tls_version"], line["tls_cipher"]) == ("TLSv1.3", "TLS_AES_256_GCM_SHA384")
     assert (line["peer_address"], line["peer_port"], line["broker"]) == ("127.0.0.1", own_port, 1)
