@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from controlplane.authentication_modes import NO_PASSWORDS
 from controlplane.credential_file import generate_credential
 from controlplane.manifests import load_partner_zones
 from controlplane.partner_zone import PartnerZone
@@ -121,6 +122,8 @@ def generate(
     try:
         file = credentials_file or _configured_file(config)
         resource = _find_zone(zone, load_partner_zones(zones)) if zones is not None else None
+        if resource is not None and resource.mode != "PLAIN":
+            _fail(f"zone {zone!r} has no passwords: {NO_PASSWORDS[resource.mode]}", EXIT_CONFIGURATION)
         credential, password = generate_credential(file, zone)
     except ConfigurationError as error:
         _refuse(error)

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import uvloop
 
+from controlplane.authentication_modes import unusable_modes
 from controlplane.http import AdminServer, Observed, create_app
 from controlplane.logs import configure_logging
 from controlplane.settings import Settings, load_settings
@@ -46,7 +47,8 @@ class StartError(Exception):
 def run(config: FilePath | None, zones_dir: FilePath) -> None:
     """Serves until a signal. Raises ConfigurationError or StartError."""
     settings = load_settings(config, os.environ)
-    desired = DesiredState(zones_dir, settings.credentials_file, settings.cluster.id)
+    unusable = unusable_modes(settings.gateway_config())
+    desired = DesiredState(zones_dir, settings.credentials_file, settings.cluster.id, unusable)
     configure_logging(settings.log)
     uvloop.run(_main(settings, desired))
 

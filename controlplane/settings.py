@@ -14,8 +14,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 from controlplane.cluster_settings import ClusterSettings, login_violations
 from controlplane.model_errors import fields_by_name, submodel, violations
+from controlplane.oauth_settings import OauthSettings
 from controlplane.problems import ConfigurationError, Path, Problem, did_you_mean, field_name
-from controlplane.settings_fields import Address, Host, HostPort, Number, Port, Section
+from controlplane.settings_fields import Address, Host, HostPort, MappingRules, Number, Port, Section
 from controlplane.yaml_source import Document, read_text, single_document
 from proxy.config import GatewayConfig, ListenerConfig
 
@@ -42,6 +43,8 @@ class Settings(Section):
     advertised_host: Host = Field(default_factory=socket.gethostname)
     broker_ports: BrokerPorts = BrokerPorts()
     cluster: ClusterSettings = Field(default_factory=dict, validate_default=True)
+    oauth: OauthSettings | None = None
+    principal_mapping_rules: MappingRules = "DEFAULT"
     credentials_file: FilePath = FilePath("credentials.yaml")
     admin_listen: Address = HostPort("0.0.0.0", 8888)  # noqa: S104 - so do probes and Prometheus
     shutdown_grace_seconds: Annotated[float, Number, Field(ge=0, allow_inf_nan=False)] = 10
@@ -51,6 +54,8 @@ class Settings(Section):
         return GatewayConfig(
             listeners=(self._listener(),),
             cluster=self.cluster.cluster_config(),
+            oauth=self.oauth.oauth_config() if self.oauth is not None else None,
+            principal_mapping_rules=self.principal_mapping_rules,
             shutdown_grace_seconds=self.shutdown_grace_seconds,
         )
 
@@ -58,6 +63,7 @@ class Settings(Section):
         return ListenerConfig(
             host=self.listen.host,
             port=self.listen.port,
+            mechanisms=("PLAIN", "OAUTHBEARER") if self.oauth is not None else ("PLAIN",),
             advertised_host=self.advertised_host,
             broker_ports_start=self.broker_ports.start,
             min_broker_id=self.broker_ports.min_broker_id,
@@ -108,7 +114,8 @@ def load_settings(file: FilePath | None, environment: Mapping[str, str]) -> Sett
     if problems:
         raise ConfigurationError(problems)
     base = file.parent if file else FilePath()
-    return settings.model_copy(update={"credentials_file": base / settings.credentials_file})
+    oauth = settings.oauth.located(base) if settings.oauth is not None else None
+    return settings.model_copy(update={"credentials_file": base / settings.credentials_file, "oauth": oauth})
 
 
 def _read(file: FilePath | None) -> _Source:

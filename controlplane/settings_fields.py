@@ -4,6 +4,8 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
+from policies.principal_mapping import PrincipalMapper
+
 MAX_PORT = 65535
 
 
@@ -53,10 +55,17 @@ def _no_boolean(value: object) -> object:
     return value
 
 
+def check_mapping_rules(rules: str) -> str:
+    if not PrincipalMapper(rules):
+        raise ValueError("holds no rule, so that no certificate would name anybody; write DEFAULT or a RULE")
+    return rules
+
+
 Port = Annotated[int, BeforeValidator(parse_port)]
 Address = Annotated[HostPort, BeforeValidator(parse_address)]
 Servers = Annotated[tuple[HostPort, ...], BeforeValidator(_parse_servers)]
 Host = Annotated[str, AfterValidator(check_host)]
+MappingRules = Annotated[str, AfterValidator(check_mapping_rules)]
 Number = BeforeValidator(_no_boolean)
 
 

@@ -3,6 +3,9 @@
 CONNECTED -> SaslHandshake -> AUTHENTICATING -> token accepted -> READY -> DRAINING -> CLOSED. ApiVersions is answered
 in every state before the end, as often as it is asked. SaslHandshake version 0 is followed by bare tokens without
 Kafka headers (RAW_TOKEN), version 1 by SaslAuthenticate (KIP-152). What a state doesn't list ends the connection.
+
+On a listener with client certificates, a connection is READY from the beginning, or REFUSED: then its first request is
+its last.
 """
 
 import enum
@@ -17,6 +20,7 @@ class SessionState(enum.Enum):
     CONNECTED = "connected"
     AUTHENTICATING = "authenticating"
     RAW_TOKEN = "raw_token"  # noqa: S105 - a state, not a secret
+    REFUSED = "refused"
     FAILED = "failed"
     READY = "ready"
     DRAINING = "draining"

@@ -53,9 +53,27 @@ class Authentication:
         if self.state is SessionState.RAW_TOKEN:
             return self._on_raw_token(bytes(data[start + 4 : end]))
         key, version = _peek(data, start, end)
+        if self.state is SessionState.REFUSED:
+            return self._on_refused(key, version, PEEK.unpack_from(data, start)[3])
         if key not in ALLOWED_BEFORE_READY.get(self.state, frozenset()):
             raise NotAuthenticatedError(f"API key {key} version {version} while {self.state.value}")
         return self.answer(data, start, end)
+
+    def by_certificate(self, step: Accepted | Refused) -> None:
+        """What a certificate has proved, on a listener without SASL."""
+        if isinstance(step, Accepted):
+            self.principal, self.state = step.principal, SessionState.READY
+        else:
+            self.failure, self.state = step.reason, SessionState.REFUSED
+
+    def _on_refused(self, key: int, version: int, correlation_id: int) -> bytes:
+        """A broker just closes; an error that clients log by its name says whom to ask."""
+        self.state = SessionState.FAILED
+        if key != API_VERSIONS:
+            return b""
+        known = version if version in range(OFFERED[key][0], OFFERED[key][1] + 1) else 0
+        message = api_versions.build_error(known, ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
+        return _reply(correlation_id, message, False)
 
     def answer(self, data: bytes, start: int, end: int) -> bytes:
         """The reply to ApiVersions, SaslHandshake or SaslAuthenticate, in any state."""
@@ -79,7 +97,7 @@ class Authentication:
 
     def _versions(self, version: int, request: Message) -> Message:
         if not api_versions.has_valid_software(request):
-            return api_versions.build_invalid(version)
+            return api_versions.build_error(version, ErrorCode.INVALID_REQUEST)
         broker = self._broker_versions()
         return api_versions.build_response(version, api_versions.intersect(OFFERED, broker.apis), broker.features)
 
@@ -120,6 +138,7 @@ class Authentication:
             self.state = SessionState.READY
         else:
             assert isinstance(step, Challenge)
+            self.failure = step.failure
         return step
 
     def _fail(self, reason: str) -> None:

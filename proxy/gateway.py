@@ -15,7 +15,9 @@ from proxy.close import CloseReason
 from proxy.cluster import RETRY_SECONDS, Cluster
 from proxy.config import GatewayConfig
 from proxy.flow import MemoryBudget
+from proxy.jwks import Keys
 from proxy.mechanisms.mechanism import Mechanism
+from proxy.mechanisms.oauthbearer import Oauthbearer
 from proxy.mechanisms.plain import Plain
 from proxy.metrics import GatewayMetrics
 from proxy.routing import Listener, Routing
@@ -28,9 +30,9 @@ DEADLINE_CHECK_SECONDS: Final = 0.5
 """Whatever ends a session because of the time ends it within a second."""
 
 
-def build_mechanisms(zones: ZoneRegistry) -> Mapping[str, Mechanism]:
-    """Every mechanism that a listener may offer, by name."""
-    return {mechanism.name: mechanism for mechanism in (Plain(zones),)}
+def build_mechanisms(zones: ZoneRegistry, *configured: Mechanism) -> Mapping[str, Mechanism]:
+    """Every mechanism that a listener may offer, by name: those that are always there, and these."""
+    return {mechanism.name: mechanism for mechanism in (Plain(zones), *configured)}
 
 
 class Gateway:
@@ -44,7 +46,12 @@ class Gateway:
         registry.apply(zones, credentials)
         budget = MemoryBudget(config.limits.assembly_bytes)
         cluster = Cluster(config.cluster, budget, self.metrics)
-        mechanisms = build_mechanisms(registry)
+        self._keys: Keys | None = None
+        configured: list[Mechanism] = []
+        if config.oauth is not None:
+            self._keys = Keys(config.oauth.jwks, self.metrics)
+            configured.append(Oauthbearer(registry, self._keys, config.oauth))
+        mechanisms = build_mechanisms(registry, *configured)
         self._services = Services(config, registry, cluster, self.metrics, budget, self._spawn, mechanisms)
         self._services.routing = Routing(config.listeners, self._accept)
         self._started = False
@@ -70,6 +77,9 @@ class Gateway:
         await self._reach_cluster()
         services.zones.identify(services.cluster.cluster_id)
         await self._learn_topic_ids()
+        if self._keys is not None:
+            await self._keys.refresh()
+            self._spawn(self._keys.run(), "refresh the signature keys")
         await services.routing.open(services.cluster.brokers)
         services.cluster.on_brokers = self._open_ports
         self._spawn(services.cluster.run(), "watch the cluster")

@@ -65,6 +65,9 @@ class GatewayMetrics(Collector):
         self.connections_opened = 0
         self.connections_closed: defaultdict[str, int] = defaultdict(int)
         self.authentication_failures: defaultdict[str, int] = defaultdict(int)
+        self.jwks_refreshes: defaultdict[str, int] = defaultdict(int)
+        """success or failure -> attempts to fetch the keys that sign tokens; a file counts when it has changed"""
+        self.jwks_keys = 0
         self.upstream_reachable = False
         self.registry = CollectorRegistry()
         self.registry.register(self)
@@ -84,6 +87,7 @@ class GatewayMetrics(Collector):
         yield from self._collect_apis()
         yield from self._collect_aliases()
         yield from self._collect_connections()
+        yield from self._collect_jwks()
 
     def _collect_apis(self) -> Iterator[Metric]:
         labels = ["zone", "api"]
@@ -138,6 +142,13 @@ class GatewayMetrics(Collector):
         yield GaugeMetricFamily(
             "zonegate_upstream_reachable", "1 while the Kafka cluster answers.", int(self.upstream_reachable)
         )
+
+    def _collect_jwks(self) -> Iterator[Metric]:
+        refreshes = CounterMetricFamily("zonegate_jwks_refreshes", "Fetches of the token keys.", labels=["result"])
+        for result, count in self.jwks_refreshes.items():
+            refreshes.add_metric([result], count)
+        yield refreshes
+        yield GaugeMetricFamily("zonegate_jwks_keys", "Usable keys of the last good set.", self.jwks_keys)
 
 
 def _cumulative(buckets: list[int]) -> Iterator[tuple[str, float]]:

@@ -19,6 +19,7 @@ from protocol.session_state import SessionState
 from proxy.apis.table import plans_for
 from proxy.authentication import Authentication, NotAuthenticatedError
 from proxy.broker import BrokerConnection, connect, write_pieces
+from proxy.certificates import Certificates
 from proxy.close import CloseReason
 from proxy.cluster import Cluster
 from proxy.config import GatewayConfig
@@ -63,11 +64,15 @@ class Services:
     budget: MemoryBudget
     spawn: Callable[..., "asyncio.Task[None]"]
     mechanisms: Mapping[str, Mechanism]
+    certificates: Certificates = field(init=False)
     routing: Routing = field(init=False)
     sessions: "set[ClientSession]" = field(default_factory=set)
     arriving: "set[Arriving]" = field(default_factory=set)
     """Connections that are in their TLS handshake."""
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.certificates = Certificates(self.zones, self.config.principal_mapping_rules)
 
     def forget(self, session: "ClientSession") -> None:
         """A connection is gone."""
@@ -114,9 +119,11 @@ class ClientSession(asyncio.Protocol):
         )
         self.zone_name = ""
         self.credential_id = ""
-        mechanisms = {name: services.mechanisms[name] for name in listener.config.mechanisms}
+        offered = listener.config.mechanisms if listener.config.security_protocol != "SSL" else ()
+        mechanisms = {name: services.mechanisms[name] for name in offered}
         self._authentication = Authentication(mechanisms, self._broker_versions, time)
         self._state = SessionState.CONNECTED
+        self._failure_noted = False
         self._transport: asyncio.Transport | None = None
         self._broker: BrokerConnection | None = None
         self._pipeline: Pipeline | None = None
@@ -140,6 +147,8 @@ class ClientSession(asyncio.Protocol):
         self.gate.attach(self._transport)
         self._services.sessions.add(self)
         self._services.metrics.connections_opened += 1
+        if self._listener.config.security_protocol == "SSL":
+            self._on_certificate(self._transport.get_extra_info("ssl_object").getpeercert(True))
 
     def data_received(self, data: bytes) -> None:
         self._last_active = monotonic()
@@ -192,8 +201,9 @@ class ClientSession(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._reason is None:
-            self._reason = CloseReason.CLIENT_CLOSED
-            self._detail = str(exc) if exc is not None else ""
+            failure = self._authentication.failure
+            self._reason = CloseReason.AUTHENTICATION_FAILED if failure else CloseReason.CLIENT_CLOSED
+            self._detail = failure or (str(exc) if exc is not None else "")
         self._end()
 
     # frames
@@ -232,9 +242,19 @@ class ClientSession(asyncio.Protocol):
 
     # signing in
 
+    def _on_certificate(self, certificate: bytes | None) -> None:
+        self._authentication.by_certificate(self._services.certificates.identify(certificate, self._peer))
+        self._state = self._authentication.state
+        if self._authentication.principal is not None:
+            self._on_signed_in(self._authentication.principal)
+        else:
+            self._note_failure()
+
     def _on_sign_in(self, data: bytes, start: int, end: int) -> None:
         reply = self._authentication.on_frame(data, start, end)
         self._state = self._authentication.state
+        if self._authentication.failure:
+            self._note_failure()
         if self._state is SessionState.FAILED:
             self._on_failed_authentication(reply)
             return
@@ -250,8 +270,13 @@ class ClientSession(asyncio.Protocol):
         self._hold(Hold.CONNECTING)
         self._services.spawn(self._connect(), f"connect {self._peer}")
 
+    def _note_failure(self) -> None:
+        """Once per connection, as soon as it is known: not every client waits for the end."""
+        if not self._failure_noted:
+            self._failure_noted = True
+            self._services.metrics.authentication_failures[self._authentication.failure] += 1
+
     def _on_failed_authentication(self, reply: bytes) -> None:
-        self._services.metrics.authentication_failures[self._authentication.failure] += 1
         self._hold(Hold.CLOSING)
 
         def answer_and_close() -> None:

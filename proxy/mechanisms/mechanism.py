@@ -26,6 +26,8 @@ class Challenge:
     """The conversation goes on: this goes to the client."""
 
     token: bytes
+    failure: str = ""
+    """The reason of a refusal, where the mechanism has the client confirm it before it is one."""
 
 
 @dataclass(frozen=True, slots=True)

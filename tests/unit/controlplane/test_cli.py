@@ -128,8 +128,8 @@ def test_serve_reports_wrong_settings_without_a_stack_trace(write: WriteFile) ->
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
         "zonegate.yaml:1: listen: 99999 is not a port; use a number between 1 and 65535\n"
-        "zonegate.yaml:3: lgo: unknown field; known here: listen, advertised_host, broker_ports, cluster, "
-        "credentials_file, admin_listen, shutdown_grace_seconds, log\n"
+        "zonegate.yaml:3: lgo: unknown field; known here: listen, advertised_host, broker_ports, cluster, oauth, "
+        "principal_mapping_rules, credentials_file, admin_listen, shutdown_grace_seconds, log\n"
     )
 
 
