@@ -5,8 +5,9 @@ pattern must match the whole subject, and then replaces every match in it; `$1` 
 
 Kafka's patterns are Java's, these are RE2's, so that no subject can stall the event loop. What RE2 lacks or reads in
 another way is refused: lookaround, back references, possessive quantifiers, flags such as (?i), `&&` and `[` within
-[…], \\b, \\Q…\\E and all escapes but those in `_PIECE`. So is a replacement that Java takes, and fails on at the first
-match. What remains means the same, but for control characters and line ends; a subject with one of these is nobody's.
+[…], \\b, \\Q…\\E and all escapes but those in `_PIECE`, and a group that can match nothing where it is repeated. So
+is a replacement on which Java fails at the first match. What remains means the same, but for control characters and
+line ends; a subject with one of these is nobody's.
 """
 
 import re
@@ -112,17 +113,36 @@ def _parse(rule: str) -> _Default | _Rule:
 
 
 def _compile(pattern: str) -> "re2._Regexp":
-    at = 0
-    while at < len(pattern):
-        piece = _PIECE.match(pattern, at)
-        if piece is None:
-            raise InvalidRuleError(f"the pattern from {pattern[at:]!r} on is beyond the regular expressions of RE2")
-        at = piece.end()
+    _check_translatable(pattern)
+    return _re2(pattern)
+
+
+def _re2(pattern: str) -> "re2._Regexp":
     try:
         return re2.compile(pattern, _OPTIONS)
     except re2.error as error:
         reason = error.args[0].decode(errors="replace") if error.args else ""
         raise InvalidRuleError(f"the pattern is not a regular expression of RE2: {reason}") from None
+
+
+def _check_translatable(pattern: str) -> None:
+    """Raises InvalidRuleError for what Java and RE2 don't read alike."""
+    at, names, opened, group = 0, set[str](), list[int](), ""
+    while at < len(pattern):
+        match = _PIECE.match(pattern, at)
+        if match is None or match[0] in names:
+            raise InvalidRuleError(f"the pattern from {pattern[at:]!r} on is beyond the regular expressions of RE2")
+        piece = match[0]
+        if piece[0] in "*+{" and group and _re2(group).fullmatch("") is not None:
+            raise InvalidRuleError(f"the pattern repeats {group!r}, which can match nothing; make it match something")
+        group = ""
+        if piece.startswith("(?<"):
+            names.add(piece)
+        if piece[0] == "(":
+            opened.append(at)
+        elif piece == ")" and opened:
+            group = pattern[opened.pop() : match.end()]
+        at = match.end()
 
 
 def _escape_unknown(replacement: str, groups: int) -> str:

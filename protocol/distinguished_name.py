@@ -26,14 +26,8 @@ _KEYWORDS: Final = {
     "0.9.2342.19200300.100.1.1": "UID",
     "0.9.2342.19200300.100.1.25": "DC",
 }
-_ENCODINGS: Final = {
-    0x0C: "utf-8",  # UTF8String
-    0x13: "ascii",  # PrintableString
-    0x14: "latin-1",  # T61String, as everybody writes and reads it
-    0x16: "ascii",  # IA5String
-    0x1B: "ascii",  # GeneralString
-    0x1E: "utf-16-be",  # BMPString
-}
+_STRINGS: Final = frozenset((0x0C, 0x13, 0x14, 0x16, 0x1B, 0x1E))
+"""UTF8String, PrintableString, T61String, IA5String, GeneralString, BMPString. Java reads them all as UTF-8."""
 _ESCAPED: Final = frozenset(',=+<>#;"\\')
 _MAX_ARC: Final = 1 << 128
 """A number within an object id: UUIDs are the largest in use."""
@@ -44,7 +38,8 @@ _Element = tuple[int, bytes, bytes]
 
 def subject(certificate: bytes) -> str:
     """The subject's name of a DER certificate. Raises DecodeError."""
-    fields = _contents(_contents(certificate, _SEQUENCE)[0][2], _SEQUENCE)
+    parts = _contents(certificate, _SEQUENCE)
+    fields = _contents(parts[0][2] if parts else b"", _SEQUENCE)
     # [version,] serial number, signature algorithm, issuer, validity, subject
     position = 5 if fields and fields[0][0] == _VERSION else 4
     if len(fields) <= position:
@@ -66,9 +61,9 @@ def _attribute(data: bytes) -> str:
         raise DecodeError("an attribute of the name is not a type with a value")
     kind = _dotted(parts[0][1])
     tag, value, whole = parts[1]
-    if kind not in _KEYWORDS or tag not in _ENCODINGS:
+    if kind not in _KEYWORDS or tag not in _STRINGS:
         return f"{_KEYWORDS.get(kind, kind)}=#{whole.hex()}"
-    return f"{_KEYWORDS[kind]}={_escape(value.decode(_ENCODINGS[tag], 'replace'))}"
+    return f"{_KEYWORDS[kind]}={_escape(value.decode(errors='replace'))}"
 
 
 def _escape(value: str) -> str:
@@ -114,7 +109,7 @@ def _elements(data: bytes) -> Iterator[_Element]:
             position += size & 0x7F
             size = int.from_bytes(data[size_at + 1 : position], "big")
         end = position + size
-        if end > len(data) or size_at >= len(data):
+        if end > len(data) or data[size_at : size_at + 1] in (b"", b"\x80"):
             raise DecodeError("an element is longer than what holds it")
         yield tag, data[position:end], data[start:end]
         position = end
