@@ -56,6 +56,10 @@ class Authentication:
         if self.state is SessionState.REFUSED:
             return self._on_refused(key, version, PEEK.unpack_from(data, start)[3])
         if key not in ALLOWED_BEFORE_READY.get(self.state, frozenset()):
+            if self.failure:
+                # a client that takes the challenge with the refusal for success
+                self.state = SessionState.FAILED
+                return b""
             raise NotAuthenticatedError(f"API key {key} version {version} while {self.state.value}")
         return self.answer(data, start, end)
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.kafka
 PROGRAM = Path(__file__).with_name("Names.java")
 SEED = 20261121
 RANDOM_NAMES = 300
-RANDOM_RULES = 1000
+RANDOM_RULES = 4000
 SECONDS = 60.0
 
 CHARACTERS = "ab Z09,+=\"\\<>;#/'()-.:?*@_~&$€äß\r\n\t\0\x7f"

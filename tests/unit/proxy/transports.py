@@ -36,6 +36,17 @@ class FakeLoop:
         self.run_due()
 
 
+class FakeTls:
+    """The TLS side of a connection, after the handshake."""
+
+    def __init__(self, certificate: bytes | None) -> None:
+        self._certificate = certificate
+
+    def getpeercert(self, binary_form: bool) -> bytes | None:
+        assert binary_form
+        return self._certificate
+
+
 class FakeTransport(asyncio.Transport):
     """One connection: `sent` is what our side has written, `receive` what the peer sends.
 
@@ -43,8 +54,9 @@ class FakeTransport(asyncio.Transport):
     turn of its own.
     """
 
-    def __init__(self, loop: FakeLoop, peer: tuple[str, int]) -> None:
-        super().__init__({"peername": peer})
+    def __init__(self, loop: FakeLoop, peer: tuple[str, int], certificate: bytes | None = None) -> None:
+        """`certificate` is what the peer has shown in a TLS handshake, in DER."""
+        super().__init__({"peername": peer, "ssl_object": FakeTls(certificate)})
         self.sent = bytearray()
         self.paused = False
         self.closed = False
