@@ -23,7 +23,7 @@ _ALGORITHMS: Mapping[str, Any] = {
     "ES": jwt.algorithms.ECAlgorithm,
     "Ed": jwt.algorithms.OKPAlgorithm,
 }
-_CURVES = {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "ES512": ec.SECP521R1}
+_CURVES: Mapping[str, Any] = {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "ES512": ec.SECP521R1}
 
 
 class Signer:

@@ -30,15 +30,16 @@ ZONEGATE = Path(sys.executable).with_name("zonegate")
 Manifest = Mapping[str, object]
 
 
-def manifest(zone: str, user: str, topics: Sequence[tuple[str, str, str]]) -> Manifest:
+def manifest(zone: str, user: str, topics: Sequence[tuple[str, str, str]], mode: str = "PLAIN") -> Manifest:
     """A PartnerZone; topics are (alias, backing topic, permission)."""
+    account = {"authenticationMode": {"type": mode, "serviceAccount": user}}
     return {
         "apiVersion": "v2",
         "kind": "PartnerZone",
         "metadata": {"name": zone},
         "spec": {
             "cluster": "partner1",
-            "serviceAccount": user,
+            **({"serviceAccount": user} if mode == "PLAIN" else account),
             "topics": [
                 {"name": alias, "backingTopic": topic, "permission": permission} for alias, topic, permission in topics
             ],
@@ -57,8 +58,10 @@ class Gateway:
         advertised_host: str,
         ports: Sequence[int],
         upstream: Mapping[str, str] = MappingProxyType({}),
+        more: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
-        """`upstream` holds further settings for the connections to the brokers, under the names of Kafka's clients."""
+        """`upstream` holds further settings for the connections to the brokers, under the names of Kafka's clients;
+        `more`, further sections of the settings."""
         self.host = host
         self.port, self._first_broker_port, *_, self.admin_port = ports
         self._min_broker_id = min(broker_ids)
@@ -78,6 +81,7 @@ class Gateway:
             "credentials_file": "credentials.yaml",
             "admin_listen": f"127.0.0.1:{self.admin_port}",
             "log": {"format": "json"},
+            **more,
         }
         self._config.write_text(yaml.safe_dump(settings), encoding="utf-8")
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ def test_a_good_token_of_every_kind_of_key(play: Callable[[], Playbook], number:
         {"scope": "anything", "nonce": "n" * 2000},
     ],
 )
-def test_good_claims(play: Callable[[], Playbook], claims: dict[str, object]) -> None:
+def test_good_claims(play: Callable[[], Playbook], claims: dict[str, Any]) -> None:
     with play() as playbook:
         is_let_in(playbook.connects(), message(good().token(**claims)))
 
