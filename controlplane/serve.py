@@ -48,7 +48,7 @@ def run(config: FilePath | None, zones_dir: FilePath) -> None:
     """Serves until a signal. Raises ConfigurationError or StartError."""
     settings = load_settings(config, os.environ)
     unusable = unusable_modes(settings.gateway_config())
-    desired = DesiredState(zones_dir, settings.credentials_file, settings.cluster.id, unusable)
+    desired = DesiredState(zones_dir, settings.credentials_file, settings.cluster.id, unusable_modes=unusable)
     configure_logging(settings.log)
     uvloop.run(_main(settings, desired))
 

@@ -30,5 +30,6 @@ class SessionState(enum.Enum):
 ALLOWED_BEFORE_READY: Final = {
     SessionState.CONNECTED: frozenset({API_VERSIONS, SASL_HANDSHAKE}),
     SessionState.AUTHENTICATING: frozenset({API_VERSIONS, SASL_AUTHENTICATE}),
+    SessionState.REFUSED: frozenset({API_VERSIONS}),
 }
 """The other states before READY take no request with a header at all."""

@@ -72,8 +72,8 @@ class Authentication:
 
     def _on_refused(self, key: int, version: int, correlation_id: int) -> bytes:
         """A broker just closes; an error that clients log by its name says whom to ask."""
-        self.state = SessionState.FAILED
-        if key != API_VERSIONS:
+        heard, self.state = ALLOWED_BEFORE_READY[self.state], SessionState.FAILED
+        if key not in heard:
             return b""
         known = version if version in range(OFFERED[key][0], OFFERED[key][1] + 1) else 0
         message = api_versions.build_error(known, ErrorCode.CLUSTER_AUTHORIZATION_FAILED)

@@ -75,7 +75,9 @@ def test_which_modes_the_settings_leave_without_a_way_in(
 
 def test_the_report_warns_of_a_zone_that_lets_nobody_in(write: WriteFile, caplog: pytest.LogCaptureFixture) -> None:
     write("zones/a.yaml", manifest("MTLS"))
-    state = DesiredState(Path("zones"), Path("c.yaml"), None, {"MTLS": "no listener has the security protocol SSL"})
+    state = DesiredState(
+        Path("zones"), Path("c.yaml"), None, unusable_modes={"MTLS": "no listener has the security protocol SSL"}
+    )
     with caplog.at_level(logging.WARNING):
         state.report()
         state.report()

@@ -99,19 +99,27 @@ def test_a_good_token_of_every_kind_of_key(play: Callable[[], Playbook], number:
     "claims",
     [
         {"aud": ["another", AUDIENCE]},
-        {"exp": int(time.time()) - SKEW + 20},
-        {"nbf": int(time.time()) + SKEW - 5, "iat": int(time.time()) + SKEW - 5},
+        {"exp": -SKEW + 20},
+        {"nbf": SKEW - 5, "iat": SKEW - 5},
         {"scope": "anything", "nonce": "n" * 2000},
     ],
 )
 def test_good_claims(play: Callable[[], Playbook], claims: dict[str, Any]) -> None:
+    """Times are seconds from now."""
+    now = int(time.time())
     with play() as playbook:
-        is_let_in(playbook.connects(), message(good().token(**claims)))
+        given = {name: now + value if isinstance(value, int) else value for name, value in claims.items()}
+        is_let_in(playbook.connects(), message(good().token(**given)))
 
 
 def test_a_client_may_say_as_whom_it_acts(play: Callable[[], Playbook]) -> None:
     with play() as playbook:
         is_let_in(playbook.connects(), message(good().token(), "johndoe"))
+
+
+def with_changed_signature(token: str) -> str:
+    signed, _, signature = token.rpartition(".")
+    return f"{signed}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
 
 
 def header_only(header: object) -> str:
@@ -140,7 +148,7 @@ BAD: dict[str, tuple[Callable[[], str], str]] = {
     "an unknown key": (lambda: Signer("unknown").token(), "unknown_key"),
     "no key named": (lambda: good().token(headers={"kid": None}), "unknown_key"),
     "another key of that name": (lambda: STRANGER.token(), "invalid_signature"),
-    "a signature that was cut": (lambda: good().token()[:-4], "invalid_signature"),
+    "a changed signature": (lambda: with_changed_signature(good().token()), "invalid_signature"),
     "another payload": (
         lambda: ".".join((good().token().split(".")[0], *STRANGER.token().split(".")[1:])),
         "invalid_signature",
