@@ -108,7 +108,9 @@ def test_good_claims(play: Callable[[], Playbook], claims: dict[str, Any]) -> No
     """Times are seconds from now."""
     now = int(time.time())
     with play() as playbook:
-        given = {name: now + value if isinstance(value, int) else value for name, value in claims.items()}
+        given: dict[str, Any] = {
+            name: now + value if isinstance(value, int) else value for name, value in claims.items()
+        }
         is_let_in(playbook.connects(), message(good().token(**given)))
 
 
