@@ -120,7 +120,8 @@ class ClientSession(asyncio.Protocol):
         self.zone_name = ""
         self.credential_id = ""
         offered = listener.config.mechanisms if listener.config.security_protocol != "SSL" else ()
-        mechanisms = {name: services.mechanisms[name] for name in offered}
+        # OAUTHBEARER is there only where it is configured
+        mechanisms = {name: services.mechanisms[name] for name in offered if name in services.mechanisms}
         self._authentication = Authentication(mechanisms, self._broker_versions, time)
         self._state = SessionState.CONNECTED
         self._failure_noted = False

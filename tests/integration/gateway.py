@@ -58,10 +58,11 @@ class Gateway:
         advertised_host: str,
         ports: Sequence[int],
         upstream: Mapping[str, str] = MappingProxyType({}),
-        more: Mapping[str, object] = MappingProxyType({}),
+        settings: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         """`upstream` holds further settings for the connections to the brokers, under the names of Kafka's clients;
-        `more`, further sections of the settings."""
+        `settings` any others.
+        """
         self.host = host
         self.port, self._first_broker_port, *_, self.admin_port = ports
         self._min_broker_id = min(broker_ids)
@@ -73,7 +74,7 @@ class Gateway:
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog = self._start_watchdog()
         self.bootstrap = f"{advertised_host}:{self.port}"
-        settings = {
+        whole = {
             "listen": f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}",
             "advertised_host": advertised_host,
             "broker_ports": {"start": self._first_broker_port, "min_broker_id": self._min_broker_id},
@@ -81,9 +82,9 @@ class Gateway:
             "credentials_file": "credentials.yaml",
             "admin_listen": f"127.0.0.1:{self.admin_port}",
             "log": {"format": "json"},
-            **more,
+            **settings,
         }
-        self._config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        self._config.write_text(yaml.safe_dump(whole), encoding="utf-8")
 
     def __enter__(self) -> Self:
         return self

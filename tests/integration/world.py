@@ -103,12 +103,14 @@ def _is_free(host: str, port: int) -> bool:
 class Front:
     """A gateway with its tap; all that a client reaches."""
 
-    def __init__(self, kafka: Cluster, canaries: Canaries, more: Mapping[str, object] = MappingProxyType({})) -> None:
-        """`more` holds further sections of the gateway's settings."""
+    def __init__(
+        self, kafka: Cluster, canaries: Canaries, settings: Mapping[str, object] = MappingProxyType({})
+    ) -> None:
+        """`settings` are further ones of the gateway."""
         self._watch(kafka, canaries)
         span = max(kafka.broker_ids) - min(kafka.broker_ids) + 1
         ports = contiguous_ports(1 + span + 1)
-        self.gateway = Gateway(kafka.bootstrap, kafka.broker_ids, GATEWAY_HOST, CLIENT_HOST, ports, more=more)
+        self.gateway = Gateway(kafka.bootstrap, kafka.broker_ids, GATEWAY_HOST, CLIENT_HOST, ports, settings=settings)
         self.tap = Tap(CLIENT_HOST, GATEWAY_HOST, ports[:-1], canaries)
         self.canaries = canaries
         self._passwords: dict[str, str] = {}
