@@ -120,7 +120,7 @@ def test_the_oauth_settings(write: WriteFile) -> None:
     config = settings.gateway_config()
     assert config.oauth == OauthConfig(jwks="etc/keys.json", issuer="https://issuer", audience="zonegate")
     assert config.oauth.clock_skew_seconds == 30
-    assert config.listeners[0].mechanisms == ("PLAIN", "OAUTHBEARER")
+    assert "OAUTHBEARER" in config.listeners[0].mechanisms
 
 
 def test_the_oauth_settings_of_the_environment() -> None:
