@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from controlplane.authentication_modes import NO_PASSWORDS
 from controlplane.credential_file import (
     DEFAULT_VALIDITY,
     generate_credential,
@@ -115,6 +116,8 @@ def generate(
     try:
         file = credentials_file or _configured_file(config)
         resource = _find_zone(zone, load_partner_zones(zones)) if zones is not None else None
+        if resource is not None and resource.mode != "PLAIN":
+            fail(f"zone {zone!r} has no passwords: {NO_PASSWORDS[resource.mode]}", EXIT_CONFIGURATION)
         credential, password = generate_credential(file, zone, validity)
     except ConfigurationError as error:
         refuse(error)

@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 from controlplane.problems import Path
 from policies.names import INTERNAL_TOPICS, check_topic_name, check_zone_name
 from policies.zone import Alias, Permission, Zone
+from policies.zone import AuthenticationMode as AuthenticationModeName
 
 KIND = "PartnerZone"
 MAX_SERVICE_ACCOUNT = 255
@@ -73,7 +74,7 @@ class Metadata(_Resource):
 
 
 class AuthenticationMode(_Resource):
-    type: Literal["PLAIN", "OAUTHBEARER", "MTLS"] = "PLAIN"
+    type: AuthenticationModeName = "PLAIN"
     service_account: ServiceAccount = Field(examples=["johndoe"])
 
 
@@ -138,6 +139,11 @@ class PartnerZone(_Resource):
     metadata: Metadata = Field(examples=["{name: external-partner-zone}"])
     spec: Spec
 
+    @property
+    def mode(self) -> AuthenticationModeName:
+        """How the zone's clients sign in."""
+        return self.spec.authentication_mode.type if self.spec.authentication_mode is not None else "PLAIN"
+
     def to_zone(self) -> Zone:
         """What the data plane needs of it. Only for a resource without violations."""
         return Zone(
@@ -147,6 +153,7 @@ class PartnerZone(_Resource):
             aliases=tuple(
                 Alias(topic.name, topic.backing_topic, Permission(topic.permission)) for topic in self.spec.topics
             ),
+            authentication=self.mode,
         )
 
     def not_enforced(self) -> list[str]:
@@ -179,8 +186,6 @@ def _authentication_violations(spec: Spec) -> Iterator[tuple[Path, str]]:
             ("spec", "authenticationMode", "serviceAccount"),
             f"{mode.service_account!r} contradicts spec.serviceAccount {spec.service_account!r}; keep one of them",
         )
-    if mode.type != "PLAIN":
-        yield ("spec", "authenticationMode", "type"), f"{mode.type} is not supported yet; use PLAIN"
 
 
 def _topic_violations(topics: list[SharedTopic]) -> Iterator[tuple[Path, str]]:

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import uvloop
 
 from controlplane.audit_log import AuditLog, open_audit_log
+from controlplane.authentication_modes import unusable_modes
 from controlplane.certificates import ListenerCertificates
 from controlplane.cluster_tls_files import ClusterTls
 from controlplane.expiry_warnings import ExpiryWarnings
@@ -67,7 +68,8 @@ def run(config: FilePath | None, zones_dir: FilePath) -> None:
     """Serves until a signal. Raises ConfigurationError or StartError."""
     settings = load_settings(config, os.environ)
     admin = settings.passthrough.username if settings.passthrough is not None else None
-    desired = DesiredState(zones_dir, settings.credentials_file, settings.cluster.id, admin)
+    unusable = unusable_modes(settings.gateway_config())
+    desired = DesiredState(zones_dir, settings.credentials_file, settings.cluster.id, admin, unusable)
     cluster_tls = ClusterTls(settings.cluster.cluster_config(), str(config or "environment"))
     audit_log = open_audit_log(settings.audit)
     configure_logging(settings.log)

@@ -22,10 +22,20 @@ from controlplane.listener_settings import (
     port_violations,
 )
 from controlplane.model_errors import fields_by_name, submodel, violations
+from controlplane.oauth_settings import OauthSettings
 from controlplane.passthrough_settings import PassthroughSettings
 from controlplane.problems import ConfigurationError, Path, Problem, did_you_mean, field_name
-from controlplane.settings_fields import Address, HostPort, NotEmpty, Number, Reauthentication, Section
+from controlplane.settings_fields import (
+    Address,
+    HostPort,
+    MappingRules,
+    NotEmpty,
+    Number,
+    Reauthentication,
+    Section,
+)
 from controlplane.yaml_source import Document, read_text, single_document
+from protocol.oauthbearer import OAUTHBEARER
 from proxy.config import MECHANISMS, GatewayConfig, ListenerConfig
 
 PREFIX = "ZONEGATE_"
@@ -44,6 +54,8 @@ class Settings(ListenerSettings):
 
     listeners: Annotated[tuple[NamedListener, ...], NotEmpty] | None = None
     cluster: ClusterSettings = Field(default_factory=dict, validate_default=True)
+    oauth: OauthSettings | None = None
+    principal_mapping_rules: MappingRules = "DEFAULT"
     credentials_file: FilePath = FilePath("credentials.yaml")
     admin_listen: Address = HostPort("0.0.0.0", 8888)  # noqa: S104 - so do probes and Prometheus
     shutdown_grace_seconds: Annotated[float, Number, Field(ge=0, allow_inf_nan=False)] = 10
@@ -59,6 +71,7 @@ class Settings(ListenerSettings):
             "credentials_file": base / self.credentials_file,
             "cluster": self.cluster.located(base),
             "audit": self.audit.relative_to(base),
+            "oauth": self.oauth.located(base) if self.oauth is not None else None,
         }
         based = self.model_copy(update=located)
         based._base = base
@@ -68,6 +81,8 @@ class Settings(ListenerSettings):
         return GatewayConfig(
             listeners=self._listener_configs(),
             cluster=self.cluster.cluster_config(),
+            oauth=self.oauth.oauth_config() if self.oauth is not None else None,
+            principal_mapping_rules=self.principal_mapping_rules,
             shutdown_grace_seconds=self.shutdown_grace_seconds,
             passthrough=self.passthrough.passthrough_config() if self.passthrough is not None else None,
             max_reauthentication_seconds=self.max_reauthentication_seconds,
@@ -80,9 +95,10 @@ class Settings(ListenerSettings):
         return tuple((("listeners", position), each) for position, each in enumerate(self.listeners))
 
     def _listener_configs(self) -> tuple[ListenerConfig, ...]:
+        offered = MECHANISMS if self.oauth is not None else tuple(m for m in MECHANISMS if m != OAUTHBEARER)
         return tuple(
             listener.listener_config(
-                listener.name if isinstance(listener, NamedListener) else "default", self._base, MECHANISMS
+                listener.name if isinstance(listener, NamedListener) else "default", self._base, offered
             )
             for _, listener in self.all_listeners()
         )
@@ -182,4 +198,6 @@ def _rule_violations(settings: Settings, base: FilePath) -> Iterator[tuple[Path,
         yield from name_violations(settings.listeners)
     for at, listener in settings.all_listeners():
         yield from listener_violations(listener, at, base)
+        if settings.oauth is None and OAUTHBEARER in (listener.sasl_mechanisms or ()):
+            yield (*at, "sasl_mechanisms"), "OAUTHBEARER needs the section oauth, which says whose tokens are accepted"
     yield from port_violations(settings.all_listeners(), settings.admin_listen)

@@ -4,6 +4,8 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from policies.principal_mapping import PrincipalMapper
+
 MAX_PORT = 65535
 
 
@@ -60,10 +62,19 @@ def _check_entries(entries: tuple[object, ...]) -> tuple[object, ...]:
 
 
 NotEmpty = AfterValidator(_check_entries)
+
+
+def check_mapping_rules(rules: str) -> str:
+    if not PrincipalMapper(rules):
+        raise ValueError("holds no rule, so that no certificate would name anybody; write DEFAULT or a RULE")
+    return rules
+
+
 Port = Annotated[int, BeforeValidator(parse_port)]
 Address = Annotated[HostPort, BeforeValidator(parse_address)]
 Servers = Annotated[tuple[HostPort, ...], BeforeValidator(_parse_servers)]
 Host = Annotated[str, AfterValidator(check_host)]
+MappingRules = Annotated[str, AfterValidator(check_mapping_rules)]
 Number = BeforeValidator(_no_boolean)
 
 

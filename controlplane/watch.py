@@ -4,16 +4,18 @@ The two are followed apart: a credential is revoked at once even while a manifes
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path as FilePath
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
+from controlplane.authentication_modes import NO_PASSWORDS
 from controlplane.credential_file import load_credentials
 from controlplane.manifests import load_partner_zones, manifest_files
 from controlplane.partner_zone import PartnerZone
 from controlplane.problems import ConfigurationError, Problem
 from policies.credentials import Credential
-from policies.zone import Zone
+from policies.zone import AuthenticationMode, Zone
 
 T = TypeVar("T")
 
@@ -82,8 +84,15 @@ class DesiredState:
     zones: Sequence[Zone]
 
     def __init__(
-        self, zones_dir: FilePath, credentials_file: FilePath, cluster_id: str | None, admin: str | None = None
+        self,
+        zones_dir: FilePath,
+        credentials_file: FilePath,
+        cluster_id: str | None,
+        admin: str | None = None,
+        unusable_modes: Mapping[AuthenticationMode, str] = MappingProxyType({}),
     ) -> None:
+        """`unusable_modes` says of modes in which nobody can sign in what they lack."""
+        self._unusable_modes = unusable_modes
         self._zones = Followed(
             "zones", lambda: folder_signature(zones_dir), lambda: load_partner_zones(zones_dir, cluster_id, admin)
         )
@@ -112,17 +121,22 @@ class DesiredState:
             "configuration loaded",
             extra={"event": "configuration_loaded", "zones": len(resources), "credentials": len(credentials)},
         )
-        if not credentials:
+        if not credentials and not (resources and all(resource.mode != "PLAIN" for resource in resources)):
             message = "%s holds no credential, so no partner can log in; 'zonegate credentials generate ZONE' adds one"
             logger.warning(message, self._credentials_file, extra={"event": "no_credentials"})
-        names = {resource.metadata.name for resource in resources}
+        modes = {resource.metadata.name: resource.mode for resource in resources}
         for credential in credentials:
-            if credential.zone not in names:
+            if credential.zone not in modes:
                 self._warn(credential.zone, "has a credential, but there is no such zone", credential=credential.id)
+            elif (mode := modes[credential.zone]) != "PLAIN":
+                message = f"has a credential, but its mode is {mode}: {NO_PASSWORDS[mode]}"
+                self._warn(credential.zone, message, credential=credential.id)
         for resource in resources:
             self._report_zone(resource)
 
     def _report_zone(self, resource: PartnerZone) -> None:
+        if (missing := self._unusable_modes.get(resource.mode)) is not None:
+            self._warn(resource.metadata.name, f"lets nobody in: its mode is {resource.mode}, and {missing}")
         for field in resource.not_enforced():
             self._warn(resource.metadata.name, f"sets {field}, which this version does not enforce yet")
 

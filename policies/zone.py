@@ -120,7 +120,7 @@ class ZoneRules:
 
     def shrank_from(self, before: "ZoneRules") -> bool:
         """True when something that `before` allowed is gone, renamed or moved, so that live sessions must end."""
-        if before.service_account != self.service_account:
+        if before.service_account != self.service_account or before.zone.authentication != self.zone.authentication:
             return True
         return any(not self._still_grants(alias) for alias in before.aliases)
 

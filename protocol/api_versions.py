@@ -114,8 +114,8 @@ def build_unsupported(own: tuple[int, int]) -> Message:
     return struct.new(error_code=ErrorCode.UNSUPPORTED_VERSION, api_keys=(entry,))
 
 
-def build_invalid(version: int) -> Message:
-    return response_struct(KEY, version).new(error_code=ErrorCode.INVALID_REQUEST)
+def build_error(version: int, code: ErrorCode) -> Message:
+    return response_struct(KEY, version).new(error_code=code)
 
 
 def has_valid_software(request: Message) -> bool:

@@ -8,6 +8,9 @@ A client whose session has an end may sign in again while it is READY (KIP-368).
 answers that are due; its authentication alone goes READY -> SaslHandshake -> REAUTHENTICATING (or RAW_TOKEN) -> token
 accepted -> READY, or FAILED. Meanwhile only the conversation's own requests are heard, and no ApiVersions, as in Kafka.
 Once the session's end has passed, SaslHandshake is all that a READY connection hears.
+
+On a listener with client certificates, a connection is READY from the beginning, or REFUSED: then its first request is
+its last.
 """
 
 import enum
@@ -22,6 +25,7 @@ class SessionState(enum.Enum):
     CONNECTED = "connected"
     AUTHENTICATING = "authenticating"
     RAW_TOKEN = "raw_token"  # noqa: S105 - a state, not a secret
+    REFUSED = "refused"
     FAILED = "failed"
     READY = "ready"
     REAUTHENTICATING = "reauthenticating"
@@ -33,5 +37,6 @@ ALLOWED_BEFORE_READY: Final = {
     SessionState.CONNECTED: frozenset({API_VERSIONS, SASL_HANDSHAKE}),
     SessionState.AUTHENTICATING: frozenset({API_VERSIONS, SASL_AUTHENTICATE}),
     SessionState.REAUTHENTICATING: frozenset({SASL_AUTHENTICATE}),
+    SessionState.REFUSED: frozenset({API_VERSIONS}),
 }
 """The other states but READY take no request with a header at all."""

@@ -22,6 +22,7 @@ from protocol.session_state import (
     SessionState,
 )
 from proxy.apis.table import OFFERED
+from proxy.certificates import MTLS
 from proxy.mechanisms.mechanism import Accepted, Challenge, Conversation, Mechanism, Principal, Refused, Step
 from proxy.passthrough import versions_answer
 from proxy.session_life import SessionLife
@@ -70,13 +71,36 @@ class Authentication:
         if self.state is SessionState.RAW_TOKEN:
             return self._on_raw_token(bytes(data[start + 4 : end]))
         key, version = _peek(data, start, end)
+        if self.state is SessionState.REFUSED:
+            return self._on_refused(key, version, PEEK.unpack_from(data, start)[3])
         if key not in ALLOWED_BEFORE_READY.get(self.state, frozenset()):
+            if self.failure:
+                # a client that takes the challenge with the refusal for success
+                self.state = SessionState.FAILED
+                return b""
             raise NotAuthenticatedError(f"API key {key} version {version} while {self.state.value}")
         return self.answer(data, start, end)
 
     def may_begin_again(self, data: bytes, start: int, end: int) -> bool:
         """Whether this frame lets a client that has signed in do so again."""
         return _peek(data, start, end)[0] == SASL_HANDSHAKE and self._life.may_begin()
+
+    def by_certificate(self, step: Accepted | Refused) -> None:
+        """What a certificate has proved, on a listener without SASL."""
+        if isinstance(step, Accepted):
+            self.principal, self.state = step.principal, SessionState.READY
+        else:
+            self.failure, self.state = step.reason, SessionState.REFUSED
+            self.mechanism, self.username = MTLS, step.username
+
+    def _on_refused(self, key: int, version: int, correlation_id: int) -> bytes:
+        """A broker just closes; an error that clients log by its name says whom to ask."""
+        heard, self.state = ALLOWED_BEFORE_READY[self.state], SessionState.FAILED
+        if key not in heard:
+            return b""
+        known = version if version in range(OFFERED[key][0], OFFERED[key][1] + 1) else 0
+        message = api_versions.build_error(known, ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
+        return _reply(correlation_id, message, False)
 
     def answer(self, data: bytes, start: int, end: int) -> bytes:
         """The reply to ApiVersions, SaslHandshake or SaslAuthenticate, in any state."""
@@ -100,7 +124,7 @@ class Authentication:
 
     def _versions(self, version: int, request: Message) -> Message:
         if not api_versions.has_valid_software(request):
-            return api_versions.build_invalid(version)
+            return api_versions.build_error(version, ErrorCode.INVALID_REQUEST)
         broker = self._broker_versions()
         if self.principal is not None and self.principal.passthrough:
             return versions_answer(version, broker)
@@ -161,6 +185,7 @@ class Authentication:
             self.state = SessionState.READY
         else:
             assert isinstance(step, Challenge)
+            self.failure, self.username = step.failure, step.username
         return step
 
     def _fail(self, reason: str) -> None:

@@ -10,7 +10,7 @@ ClusterProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 ClusterMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 Routing = Literal["ports", "sni"]
 
-MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-512")
+MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-512", "OAUTHBEARER")
 """What a listener can offer, and offers unless its settings say otherwise, in the order in which clients are told."""
 
 

@@ -23,7 +23,9 @@ from proxy.cluster import RETRY_SECONDS, Cluster
 from proxy.config import GatewayConfig
 from proxy.credential_use import CredentialUse
 from proxy.flow import MemoryBudget
+from proxy.jwks import Keys
 from proxy.mechanisms.mechanism import Mechanism
+from proxy.mechanisms.oauthbearer import Oauthbearer
 from proxy.mechanisms.passthrough import PassthroughTokens, with_tokens
 from proxy.mechanisms.plain import Plain
 from proxy.mechanisms.scram import ScramSha512
@@ -42,9 +44,10 @@ CUT_OFF_SECONDS: Final = 1.0
 """For connections that were cut off to be gone; that takes a turn or two."""
 
 
-def build_mechanisms(zones: ZoneRegistry) -> Mapping[str, Mechanism]:
-    """Every mechanism that a listener may offer, by name."""
-    return {mechanism.name: mechanism for mechanism in (Plain(zones), ScramSha512(zones))}
+def build_mechanisms(zones: ZoneRegistry, *configured: Mechanism) -> Mapping[str, Mechanism]:
+    """Every mechanism that a listener may offer, by name: those that are always there, and these."""
+    always: tuple[Mechanism, ...] = (Plain(zones), ScramSha512(zones))
+    return {mechanism.name: mechanism for mechanism in (*always, *configured)}
 
 
 class Gateway:
@@ -65,7 +68,12 @@ class Gateway:
         self._served = zones, credentials
         budget = MemoryBudget(config.limits.assembly_bytes)
         cluster = Cluster(config.cluster, budget, self.metrics)
-        mechanisms = build_mechanisms(registry)
+        self._keys: Keys | None = None
+        configured: list[Mechanism] = []
+        if config.oauth is not None:
+            self._keys = Keys(config.oauth.jwks, self.metrics)
+            configured.append(Oauthbearer(registry, self._keys, config.oauth))
+        mechanisms = build_mechanisms(registry, *configured)
         admin = config.passthrough.username if config.passthrough is not None else None
         self.passthrough: PassthroughTokens | None = None
         if config.passthrough is not None:
@@ -111,6 +119,9 @@ class Gateway:
         await self._reach_cluster()
         services.zones.identify(services.cluster.cluster_id)
         await self._learn_topic_ids()
+        if self._keys is not None:
+            await self._keys.refresh()
+            self._spawn(self._keys.run(), "refresh the signature keys")
         await services.routing.open(services.cluster.brokers)
         services.cluster.on_brokers = self._open_ports
         self._spawn(services.cluster.run(), "watch the cluster")

@@ -67,6 +67,9 @@ class GatewayMetrics(Collector):
         self.authentication_failures: defaultdict[str, int] = defaultdict(int)
         self.reauthentications: defaultdict[str, int] = defaultdict(int)
         """zone -> clients that signed in again on their connections"""
+        self.jwks_refreshes: defaultdict[str, int] = defaultdict(int)
+        """success or failure -> attempts to fetch the keys that sign tokens; a file counts when it has changed"""
+        self.jwks_keys = 0
         self.upstream_reachable = False
         self.upstream_reauthentications = 0
         self.certificate_not_after: dict[str, float] = {}
@@ -89,6 +92,7 @@ class GatewayMetrics(Collector):
         yield from self._collect_apis()
         yield from self._collect_aliases()
         yield from self._collect_connections()
+        yield from self._collect_jwks()
 
     def _collect_apis(self) -> Iterator[Metric]:
         labels = ["zone", "api"]
@@ -158,6 +162,13 @@ class GatewayMetrics(Collector):
             "Times that a connection to a broker signed in again (KIP-368).",
             self.upstream_reauthentications,
         )
+
+    def _collect_jwks(self) -> Iterator[Metric]:
+        refreshes = CounterMetricFamily("zonegate_jwks_refreshes", "Fetches of the token keys.", labels=["result"])
+        for result, count in self.jwks_refreshes.items():
+            refreshes.add_metric([result], count)
+        yield refreshes
+        yield GaugeMetricFamily("zonegate_jwks_keys", "Usable keys of the last good set.", self.jwks_keys)
 
 
 def _cumulative(buckets: list[int]) -> Iterator[tuple[str, float]]:

@@ -21,6 +21,7 @@ from proxy.apis.table import plans_for
 from proxy.audit import Audit, Origin
 from proxy.authentication import Authentication, NotAuthenticatedError
 from proxy.broker import BrokerConnection, connect, write_pieces
+from proxy.certificates import Certificates
 from proxy.client_reauthentication import ClientReauthentication
 from proxy.close import CloseReason
 from proxy.cluster import Cluster
@@ -69,6 +70,7 @@ class Services:
     budget: MemoryBudget
     spawn: Callable[..., "asyncio.Task[None]"]
     mechanisms: Mapping[str, Mechanism]
+    certificates: Certificates = field(init=False)
     routing: Routing = field(init=False)
     sessions: "set[ClientSession]" = field(default_factory=set)
     arriving: "set[Arriving]" = field(default_factory=set)
@@ -77,6 +79,9 @@ class Services:
     credentials_used: dict[str, float] = field(default_factory=dict)
     """Credential id -> Unix time of its last use."""
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.certificates = Certificates(self.zones, self.config.principal_mapping_rules)
 
     def forget(self, session: "ClientSession") -> None:
         """A connection is gone."""
@@ -130,6 +135,7 @@ class ClientSession(asyncio.Protocol):
             self, self._authentication, self._limits, services.metrics, services.audit
         )
         self._state = SessionState.CONNECTED
+        self._failure_noted = False
         self._transport: asyncio.Transport | None = None
         self.origin: Origin
         self._broker: BrokerConnection | None = None
@@ -156,6 +162,8 @@ class ClientSession(asyncio.Protocol):
         self.gate.attach(self._transport)
         self._services.sessions.add(self)
         self._services.metrics.connections_opened += 1
+        if self._listener.config.security_protocol == "SSL":
+            self._on_certificate(self._transport.get_extra_info("ssl_object").getpeercert(True))
 
     def data_received(self, data: bytes) -> None:
         self._last_active = monotonic()
@@ -208,9 +216,17 @@ class ClientSession(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._reason is None:
-            self._reason = CloseReason.CLIENT_CLOSED
-            self._detail = str(exc) if exc is not None else ""
+            self._reason = self._reason_of_leaving()
+            self._detail = self._authentication.failure or (str(exc) if exc is not None else "")
         self._end()
+
+    def _reason_of_leaving(self) -> CloseReason:
+        """Why a client goes by itself: whoever leaves before being told of a failure has failed all the same."""
+        if not self._authentication.failure:
+            return CloseReason.CLIENT_CLOSED
+        if self._authentication.principal is None:
+            return CloseReason.AUTHENTICATION_FAILED
+        return CloseReason.REAUTHENTICATION_FAILED
 
     # frames
 
@@ -255,9 +271,19 @@ class ClientSession(asyncio.Protocol):
 
     # signing in
 
+    def _on_certificate(self, certificate: bytes | None) -> None:
+        self._authentication.by_certificate(self._services.certificates.identify(certificate, self._peer))
+        self._state = self._authentication.state
+        if self._authentication.principal is not None:
+            self._on_signed_in(self._authentication.principal)
+        else:
+            self._note_failure()
+
     def _on_sign_in(self, data: bytes, start: int, end: int) -> None:
         reply = self._authentication.on_frame(data, start, end)
         self._state = self._authentication.state
+        if self._authentication.failure:
+            self._note_failure()
         if self._state is SessionState.FAILED:
             self._on_failed_authentication(reply)
             return
@@ -283,10 +309,15 @@ class ClientSession(asyncio.Protocol):
         if self.credential_id:
             self._services.credentials_used[self.credential_id] = time()
 
+    def _note_failure(self) -> None:
+        """Once per connection, as soon as it is known: not every client waits for the end."""
+        if not self._failure_noted:
+            self._failure_noted = True
+            tried = self._authentication
+            self._services.metrics.authentication_failures[tried.failure] += 1
+            self._services.audit.authentication_failed(self.origin, tried.mechanism, tried.failure, tried.username)
+
     def _on_failed_authentication(self, reply: bytes) -> None:
-        tried = self._authentication
-        self._services.metrics.authentication_failures[tried.failure] += 1
-        self._services.audit.authentication_failed(self.origin, tried.mechanism, tried.failure, tried.username)
         self._hold(Hold.CLOSING)
 
         def answer_and_close() -> None:

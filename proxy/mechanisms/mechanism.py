@@ -28,6 +28,10 @@ class Challenge:
     """The conversation goes on: this goes to the client."""
 
     token: bytes
+    failure: str = ""
+    """The reason of a refusal, where the mechanism has the client confirm it before it is one."""
+    username: str = field(default="", repr=False, compare=False)
+    """As in `Refused`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,15 +30,16 @@ ZONEGATE = Path(sys.executable).with_name("zonegate")
 Manifest = Mapping[str, object]
 
 
-def manifest(zone: str, user: str, topics: Sequence[tuple[str, str, str]]) -> Manifest:
+def manifest(zone: str, user: str, topics: Sequence[tuple[str, str, str]], mode: str = "PLAIN") -> Manifest:
     """A PartnerZone; topics are (alias, backing topic, permission)."""
+    account = {"authenticationMode": {"type": mode, "serviceAccount": user}}
     return {
         "apiVersion": "v2",
         "kind": "PartnerZone",
         "metadata": {"name": zone},
         "spec": {
             "cluster": "partner1",
-            "serviceAccount": user,
+            **({"serviceAccount": user} if mode == "PLAIN" else account),
             "topics": [
                 {"name": alias, "backingTopic": topic, "permission": permission} for alias, topic, permission in topics
             ],

@@ -10,10 +10,10 @@ import socket
 import sys
 import uuid
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from confluent_kafka.admin import AdminClient
@@ -101,11 +101,14 @@ def _is_free(host: str, port: int) -> bool:
 class Front:
     """A gateway with its tap; all that a client reaches."""
 
-    def __init__(self, kafka: Cluster, canaries: Canaries) -> None:
+    def __init__(
+        self, kafka: Cluster, canaries: Canaries, settings: Mapping[str, object] = MappingProxyType({})
+    ) -> None:
+        """`settings` are further ones of the gateway."""
         self._watch(kafka, canaries)
         span = max(kafka.broker_ids) - min(kafka.broker_ids) + 1
         ports = contiguous_ports(1 + span + 1)
-        self.gateway = Gateway(kafka.bootstrap, kafka.broker_ids, GATEWAY_HOST, CLIENT_HOST, ports)
+        self.gateway = Gateway(kafka.bootstrap, kafka.broker_ids, GATEWAY_HOST, CLIENT_HOST, ports, settings=settings)
         self.tap = Tap(CLIENT_HOST, GATEWAY_HOST, ports[:-1], canaries)
         self.canaries = canaries
         self._passwords: dict[str, str] = {}

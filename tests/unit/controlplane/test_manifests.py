@@ -196,16 +196,6 @@ RULES = {
         "  serviceAccount: johndoe\n  authenticationMode: {serviceAccount: jane}",
         "8: spec.authenticationMode.serviceAccount: 'jane' contradicts spec.serviceAccount 'johndoe'; keep one of them",
     ),
-    "a mechanism for later": (
-        "  serviceAccount: johndoe",
-        "  authenticationMode: {type: OAUTHBEARER, serviceAccount: johndoe}",
-        "7: spec.authenticationMode.type: OAUTHBEARER is not supported yet; use PLAIN",
-    ),
-    "another mechanism for later": (
-        "  serviceAccount: johndoe",
-        "  authenticationMode: {type: MTLS, serviceAccount: johndoe}",
-        "7: spec.authenticationMode.type: MTLS is not supported yet; use PLAIN",
-    ),
     "an unknown mechanism": (
         "  serviceAccount: johndoe",
         "  authenticationMode: {type: SCRAM, serviceAccount: johndoe}",

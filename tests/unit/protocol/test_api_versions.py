@@ -4,7 +4,7 @@ import pytest
 
 from protocol.api_versions import (
     KEY,
-    build_invalid,
+    build_error,
     build_response,
     build_unsupported,
     common,
@@ -13,6 +13,7 @@ from protocol.api_versions import (
     ranges_of,
 )
 from protocol.codec import decode, encode
+from protocol.error_codes import ErrorCode
 from protocol.features import Features, common_features, features_of
 from protocol.schema import request_struct, response_struct
 
@@ -157,7 +158,7 @@ def test_a_version_that_is_too_new_gets_a_version_0_body_with_one_entry() -> Non
 
 
 def test_an_invalid_request_is_answered_in_its_own_version() -> None:
-    answer = build_invalid(3)
+    answer = build_error(3, ErrorCode.INVALID_REQUEST)
     assert answer.struct is response_struct(KEY, 3)
     assert (answer.error_code, answer.api_keys) == (42, ())
 

@@ -9,6 +9,7 @@ def test_what_each_state_hears() -> None:
         SessionState.CONNECTED: [17, 18],
         SessionState.AUTHENTICATING: [18, 36],
         SessionState.RAW_TOKEN: [],
+        SessionState.REFUSED: [18],
         SessionState.FAILED: [],
         SessionState.READY: [],
         SessionState.REAUTHENTICATING: [36],

@@ -203,6 +203,11 @@ Open = Callable[..., Doors]
 """Opens one listener: doors(limits, **more of ListenerConfig and ListenerTls)."""
 
 
+def is_refused(answer: bytes) -> bool:
+    """CLUSTER_AUTHORIZATION_FAILED, for a certificate that is nobody's."""
+    return answer == bytes.fromhex("00000007 001f 00000000")
+
+
 def is_api_versions(received: bytes) -> bool:
     return received[:6] == struct.pack(">ih", 7, 0)
 

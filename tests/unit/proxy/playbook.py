@@ -40,6 +40,7 @@ from proxy.cluster import Cluster
 from proxy.config import ClusterConfig, GatewayConfig, Limits, ListenerConfig
 from proxy.flow import MemoryBudget, ReadGate
 from proxy.gateway import build_mechanisms
+from proxy.mechanisms.mechanism import Mechanism
 from proxy.metrics import GatewayMetrics
 from proxy.routing import Listener
 from proxy.session import ClientSession, Services
@@ -121,7 +122,10 @@ class Playbook:
         features: Features = NO_FEATURES,
         plans: Plans = plans_for,
         budget: int = 1 << 20,
+        config: GatewayConfig = CONFIG,
+        configured: Callable[[ZoneRegistry], Sequence[Mechanism]] = lambda _registry: (),
     ) -> None:
+        """Clients come to the first listener of `config`; `configured` makes further mechanisms."""
         self.loop = FakeLoop()
         self.metrics = GatewayMetrics()
         self.broker_versions = BrokerVersions(broker_versions or dict(BROKER_VERSIONS), features)
@@ -137,7 +141,7 @@ class Playbook:
         cluster = Cluster(CONFIG.cluster, self.budget, self.metrics)
         cluster.brokers = {broker_id: (f"kafka-{broker_id}", 9092) for broker_id in MAPPED_BROKERS}
         cluster.versions = dict.fromkeys(MAPPED_BROKERS, self.broker_versions)
-        mechanisms = build_mechanisms(self.registry)
+        mechanisms = build_mechanisms(self.registry, *configured(self.registry))
         self.audited: list[dict[str, Any]] = []
         self.audits_refusals = True
         """What was refused and what was audited is compared at the end."""
@@ -148,9 +152,11 @@ class Playbook:
             lambda: self.loop.time(),
         )
         self.services = Services(
-            CONFIG, self.registry, cluster, self.metrics, self.budget, self._spawn, mechanisms, audit=self.audit
+            config, self.registry, cluster, self.metrics, self.budget, self._spawn, mechanisms, audit=self.audit
         )
-        self.listener = OpenPorts(LISTENER, lambda listener, broker_id: Door(self.services, listener, broker_id))
+        self.listener = OpenPorts(
+            config.listeners[0], lambda listener, broker_id: Door(self.services, listener, broker_id)
+        )
         self._plans = plans
         self._broker_sides: dict[ReadGate, FakeTransport] = {}
         self._clients = 0
@@ -240,10 +246,10 @@ class Playbook:
     def broker_side(self, session: ClientSession) -> FakeTransport:
         return self._broker_sides[session.gate]
 
-    def connects(self, broker_id: int | None = 1) -> "Dialogue":
+    def connects(self, broker_id: int | None = 1, certificate: bytes | None = None) -> "Dialogue":
         """A client opens a connection."""
         self._clients += 1
-        return Dialogue(self, broker_id, self._clients)
+        return Dialogue(self, broker_id, self._clients, certificate)
 
     def signed_in(self, broker_id: int | None = 1, username: str = ZONE.service_account) -> "Dialogue":
         """A client that has a broker connection."""
@@ -283,10 +289,12 @@ class BrokerGot:
 class Dialogue:
     """One client connection with its broker connection."""
 
-    def __init__(self, playbook: Playbook, broker_id: int | None, number: int) -> None:
+    def __init__(
+        self, playbook: Playbook, broker_id: int | None, number: int, certificate: bytes | None = None
+    ) -> None:
         self.playbook = playbook
         self.session = ClientSession(playbook.services, playbook.listener, broker_id)
-        self.client = FakeTransport(playbook.loop, ("client", number))
+        self.client = FakeTransport(playbook.loop, ("client", number), certificate)
         self.client.attach(self.session)
         self._peer = f"client:{number}"
         self._correlation_id = 0

@@ -312,7 +312,7 @@ def test_a_client_that_goes_before_its_refusal(clock: Clock) -> None:
         dialogue.client_receives()
         dialogue.client_sends(AUTHENTICATE, 2, auth_bytes=b"nonsense")
         dialogue.client.hang_up()
-        assert dialogue.ended == CloseReason.CLIENT_CLOSED
+        assert dialogue.ended == CloseReason.REAUTHENTICATION_FAILED
         playbook.loop.advance(DELAY + LIMITS.close_seconds)
 
 

@@ -39,6 +39,23 @@ class FakeLoop:
         self.run_due()
 
 
+class FakeTls:
+    """The TLS side of a connection, after the handshake."""
+
+    def __init__(self, certificate: bytes | None) -> None:
+        self._certificate = certificate
+
+    def getpeercert(self, binary_form: bool) -> bytes | None:
+        assert binary_form
+        return self._certificate
+
+    def version(self) -> str:
+        return "TLSv1.3"
+
+    def cipher(self) -> tuple[str, str, int]:
+        return "TLS_AES_256_GCM_SHA384", "TLSv1.3", 256
+
+
 class FakeTransport(asyncio.Transport):
     """One connection: `sent` is what our side has written, `receive` what the peer sends.
 
@@ -46,8 +63,9 @@ class FakeTransport(asyncio.Transport):
     turn of its own.
     """
 
-    def __init__(self, loop: FakeLoop, peer: tuple[str, int]) -> None:
-        super().__init__({"peername": peer})
+    def __init__(self, loop: FakeLoop, peer: tuple[str, int], certificate: bytes | None = None) -> None:
+        """`certificate` is what the peer has shown in a TLS handshake, in DER."""
+        super().__init__({"peername": peer, "ssl_object": FakeTls(certificate) if certificate is not None else None})
         self.sent = bytearray()
         self.paused = False
         self.closed = False
