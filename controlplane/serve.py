@@ -7,11 +7,13 @@ import os
 import re
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Protocol
 
 import uvloop
 
+from controlplane.descriptors import PER_CLIENT, RESERVED, clients_that_fit, raise_limit
 from controlplane.http import AdminServer, Observed, create_app
 from controlplane.logs import configure_logging
 from controlplane.settings import Settings, load_settings
@@ -19,6 +21,7 @@ from controlplane.settings_fields import HostPort
 from controlplane.watch import DesiredState
 from policies.credentials import Credential
 from policies.zone import Zone
+from proxy.config import GatewayConfig
 from proxy.gateway import Gateway
 
 POLL_SECONDS = 0.5
@@ -52,8 +55,27 @@ def run(config: FilePath | None, zones_dir: FilePath) -> None:
 
 
 async def _main(settings: Settings, desired: DesiredState) -> None:
-    gateway = Gateway(settings.gateway_config(), desired.zones, desired.credentials)
+    gateway = Gateway(_fit_descriptors(settings.gateway_config()), desired.zones, desired.credentials)
     await serve(settings, desired, gateway)
+
+
+def _fit_descriptors(config: GatewayConfig) -> GatewayConfig:
+    """The same with no more connections than there are descriptors for: whoever is one too many is turned away with a
+    reason, rather than accepted and then left without a broker."""
+    descriptors = raise_limit()
+    wanted, fitting = config.limits.connections, clients_that_fit(descriptors)
+    if wanted <= fitting:
+        return config
+    logger.warning(
+        "limits.connections is %d, but %d open files are enough for %d clients only, and no more are let in; raise the "
+        "limit of open files (ulimit -n, LimitNOFILE) to %d or lower limits.connections",
+        wanted,
+        descriptors,
+        fitting,
+        wanted * PER_CLIENT + RESERVED,
+        extra={"event": "too_few_descriptors"},
+    )
+    return replace(config, limits=replace(config.limits, connections=fitting))
 
 
 async def serve(settings: Settings, desired: DesiredState, gateway: DataPlane) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from controlplane.cluster_settings import ClusterSettings, login_violations
+from controlplane.limit_settings import LimitSettings
 from controlplane.model_errors import fields_by_name, submodel, violations
 from controlplane.problems import ConfigurationError, Path, Problem, did_you_mean, field_name
 from controlplane.settings_fields import Address, Host, HostPort, Number, Port, Section
@@ -46,11 +47,13 @@ class Settings(Section):
     admin_listen: Address = HostPort("0.0.0.0", 8888)  # noqa: S104 - so do probes and Prometheus
     shutdown_grace_seconds: Annotated[float, Number, Field(ge=0, allow_inf_nan=False)] = 10
     log: LogSettings = LogSettings()
+    limits: LimitSettings = LimitSettings()
 
     def gateway_config(self) -> GatewayConfig:
         return GatewayConfig(
             listeners=(self._listener(),),
             cluster=self.cluster.cluster_config(),
+            limits=self.limits.limits(),
             shutdown_grace_seconds=self.shutdown_grace_seconds,
         )
 

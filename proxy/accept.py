@@ -8,6 +8,7 @@ import logging
 import ssl
 from typing import Final, cast
 
+from proxy.admission import Ticket
 from proxy.close import CloseReason
 from proxy.routing import Listener
 from proxy.session import ClientSession, Services
@@ -31,12 +32,18 @@ class Door(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._peer = ""
         self._early: list[bytes] = []
+        self._ticket: Ticket | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are asyncio's in all but inheritance
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if peer else ""
+        host = peer[0] if peer else ""
+        self._ticket = self._services.admission.admit(host, self._peer, self._listener.config.name)
+        if self._ticket is None:
+            self._transport.abort()
+            return
         if self._listener.context is None:
             self._hand_over(self._transport, self._broker_id)
             return
@@ -71,7 +78,7 @@ class Door(asyncio.Protocol):
         self._hand_over(transport, asked if self._listener.config.routing == "sni" else self._broker_id)
 
     def _hand_over(self, transport: asyncio.Transport, broker_id: int | None) -> None:
-        session = ClientSession(self._services, self._listener, broker_id)
+        session = ClientSession(self._services, self._listener, broker_id, self._ticket)
         transport.set_protocol(session)
         session.connection_made(transport)
         for data in self._early:
@@ -79,6 +86,8 @@ class Door(asyncio.Protocol):
 
     def _turn_away(self, reason: CloseReason, detail: str) -> None:
         self.abort()
+        if self._ticket is not None:
+            self._ticket.leave()
         metrics = self._services.metrics
         metrics.connections_opened += 1
         metrics.connections_closed[reason.value] += 1

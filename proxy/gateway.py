@@ -42,8 +42,10 @@ class Gateway:
         self._tasks: set[asyncio.Task[None]] = set()
         registry = ZoneRegistry(self.metrics)
         registry.apply(zones, credentials)
-        budget = MemoryBudget(config.limits.assembly_bytes)
-        cluster = Cluster(config.cluster, budget, self.metrics)
+        limits = config.limits
+        budget = MemoryBudget(limits.assembly_bytes, limits.assembly_bytes_per_zone)
+        # of its own, so that the gateway knows its cluster whatever clients do
+        cluster = Cluster(config.cluster, MemoryBudget(limits.assembly_bytes).share(""), self.metrics)
         mechanisms = build_mechanisms(registry)
         self._services = Services(config, registry, cluster, self.metrics, budget, self._spawn, mechanisms)
         self._services.routing = Routing(config.listeners, self._accept)
@@ -123,6 +125,7 @@ class Gateway:
             now = monotonic()
             for session in list(self._services.sessions):
                 session.check_deadlines(now)
+            self._services.admission.report(now)
 
     def apply(self, zones: Sequence[Zone], credentials: Sequence[Credential]) -> None:
         """Serve these from now on. Sessions that lost a right or their credential are ended; others go on."""
