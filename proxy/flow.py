@@ -17,6 +17,7 @@ class Hold(enum.IntFlag):
     EXCLUSIVE = enum.auto()
     MEMORY = enum.auto()
     PENDING = enum.auto()
+    TURN = enum.auto()
     CLOSING = enum.auto()
 
 

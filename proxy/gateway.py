@@ -109,11 +109,13 @@ class Gateway:
         """The one place where tasks are made: they are named, kept until done, and their failures are logged."""
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
         self._tasks.add(task)
+        self.metrics.tasks = len(self._tasks)
         task.add_done_callback(self._on_task_done)
         return task
 
     def _on_task_done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
+        self.metrics.tasks = len(self._tasks)
         if not task.cancelled() and task.exception() is not None:
             _log.error(
                 "a task failed", exc_info=task.exception(), extra={"event": "internal_error", "task": task.get_name()}

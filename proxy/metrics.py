@@ -66,6 +66,8 @@ class GatewayMetrics(Collector):
         self.connections_closed: defaultdict[str, int] = defaultdict(int)
         self.authentication_failures: defaultdict[str, int] = defaultdict(int)
         self.upstream_reachable = False
+        self.tasks = 0
+        """Of the gateway, now: one of them that never ends is a leak."""
         self.registry = CollectorRegistry()
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
@@ -135,6 +137,7 @@ class GatewayMetrics(Collector):
             failed.add_metric([reason], count)
         yield from (now, closed, failed)
         yield CounterMetricFamily("zonegate_connections_opened", "Connections accepted.", self.connections_opened)
+        yield GaugeMetricFamily("zonegate_tasks", "Tasks of the gateway now.", self.tasks)
         yield GaugeMetricFamily(
             "zonegate_upstream_reachable", "1 while the Kafka cluster answers.", int(self.upstream_reachable)
         )

@@ -49,7 +49,7 @@ from proxy.zones import ZoneState
 LOCAL_KEYS: Final = frozenset((SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE))
 
 HOLDS_REQUESTS: Final = (
-    Hold.CONNECTING | Hold.IN_FLIGHT | Hold.EXCLUSIVE | Hold.PENDING | Hold.CLIENT_FULL | Hold.CLOSING
+    Hold.CONNECTING | Hold.IN_FLIGHT | Hold.EXCLUSIVE | Hold.PENDING | Hold.TURN | Hold.CLIENT_FULL | Hold.CLOSING
 )
 """While one of these holds, not even requests that have been read are taken. The others only stop the reading."""
 

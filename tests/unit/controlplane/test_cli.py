@@ -129,7 +129,7 @@ def test_serve_reports_wrong_settings_without_a_stack_trace(write: WriteFile) ->
     assert result.stderr == (
         "zonegate.yaml:1: listen: 99999 is not a port; use a number between 1 and 65535\n"
         "zonegate.yaml:3: lgo: unknown field; known here: listen, advertised_host, broker_ports, cluster, "
-        "credentials_file, admin_listen, shutdown_grace_seconds, log\n"
+        "credentials_file, admin_listen, shutdown_grace_seconds, log, limits\n"
     )
 
 

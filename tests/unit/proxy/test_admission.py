@@ -17,7 +17,7 @@ from tests.unit.proxy.transports import FakeTransport
 
 def admission(**limits: int) -> tuple[Admission, GatewayMetrics]:
     metrics = GatewayMetrics()
-    return Admission(replace(Limits(), **limits), metrics), metrics  # type: ignore[arg-type]
+    return Admission(replace(Limits(), **limits), metrics), metrics
 
 
 def test_a_ticket_is_given_back_once() -> None:
