@@ -352,6 +352,7 @@ class ClientSession(asyncio.Protocol):
         if not ended and self.reader.held and not self.gate.holds(HOLDS_REQUESTS):
             self._turn_began = monotonic()
             self.run(self.reader.release)
+            self._end_half_closed()
 
     def drained(self) -> None:
         if self._state is SessionState.DRAINING:

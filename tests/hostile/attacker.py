@@ -22,6 +22,7 @@ from tests.hostile.fort import Fort
 from tests.integration.world import Account
 
 SECONDS = 15.0
+PRODUCE, FETCH = 0, 1
 SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE = 17, 18, 36
 
 
@@ -134,6 +135,25 @@ class Attacker:
         chunk = self.socket.recv(1 << 18)
         self._scanner.feed(chunk)
         return chunk
+
+
+def produce_request(correlation_id: int, topic: str, records: bytes) -> bytes:
+    """To partition 0."""
+    schema = request_struct(PRODUCE, 9)
+    entry = schema.nested("topic_data")
+    partition = entry.nested("partition_data").new(index=0, records=records)
+    topics = (entry.new(name=topic, partition_data=(partition,)),)
+    return request(PRODUCE, 9, correlation_id, schema.new(acks=-1, timeout=30_000, topic_data=topics))
+
+
+def fetch_request(correlation_id: int, topic: str, most: int, min_bytes: int = 1, max_wait: int = 0) -> bytes:
+    """Of partition 0, from its beginning."""
+    schema = request_struct(FETCH, 12)
+    entry = schema.nested("topics")
+    partition = entry.nested("partitions").new(partition=0, partition_max_bytes=most)
+    topics = (entry.new(topic=topic, partitions=(partition,)),)
+    message = schema.new(max_wait=max_wait, min_bytes=min_bytes, max_bytes=2**31 - 1, topics=topics)
+    return request(FETCH, 12, correlation_id, message)
 
 
 def push(attackers: Sequence[Attacker], data: bytes, most: int, quiet_seconds: float) -> list[int]:

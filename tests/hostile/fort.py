@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from controlplane.descriptors import raise_limit
+from controlplane.descriptors import clients_that_fit, raise_limit
 from tests.canary import Canaries
 from tests.integration.gateway import Gateway, manifest
 from tests.integration.world import GATEWAY_HOST, MARKER, Account, contiguous_ports
@@ -66,9 +66,9 @@ class Fort:
         grown = self._status("VmHWM") - before
         assert grown < bound, f"the gateway took {grown / MIB:.1f} MiB more, allowed are {bound / MIB:.1f}"
 
-    def descriptors_fit(self, count: int) -> bool:
-        """Whether this process and the gateway may have so many files open."""
-        return min(raise_limit(), int(self.gateway.metric("process_max_fds"))) >= count
+    def clients_that_fit(self) -> int:
+        """How many connections this process and the gateway can have open."""
+        return min(raise_limit(), clients_that_fit(int(self.gateway.metric("process_max_fds"))))
 
     def _status(self, name: str) -> int:
         for line in Path(f"/proc/{self.gateway.pid}/status").read_text().splitlines():

@@ -4,11 +4,12 @@ import gzip
 import struct as packing
 
 import pytest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from protocol.codec import encode
 from protocol.schema import API_NAMES, request_struct
 from proxy.apis.table import OFFERED
-from tests.hostile.attacker import Attacker, many, request, request_of, until_ended
+from tests.hostile.attacker import Attacker, fetch_request, many, produce_request, request, request_of, until_ended
 from tests.hostile.bystander import Bystander
 from tests.hostile.conftest import PATIENT
 from tests.hostile.fort import MIB, OWN_TOPIC, STEADY_TOPIC, Fort
@@ -16,7 +17,7 @@ from tests.kafka.waiting import wait_until
 
 pytestmark = pytest.mark.kafka
 
-PRODUCE, FETCH, METADATA = 0, 1, 3
+METADATA = 3
 HUNDRED_MIB = 100 * MIB
 LOCAL = (17, 18, 36)
 """SASL and ApiVersions, which the gateway answers itself."""
@@ -75,18 +76,10 @@ def test_a_hundred_mebibytes_of_a_request_that_is_never_so_large(
                 until_ended([attacker])
 
 
-def produce_frame(topic: str, records: bytes) -> bytes:
-    struct = request_struct(PRODUCE, 9)
-    entry = struct.nested("topic_data")
-    partition = entry.nested("partition_data").new(index=0, records=records)
-    message = struct.new(acks=-1, timeout=30_000, topic_data=(entry.new(name=topic, partition_data=(partition,)),))
-    return request(PRODUCE, 9, 1, message)
-
-
 def test_a_hundred_mebibytes_of_records_pass_through(patient: Fort, beside_patient: Bystander) -> None:
     """They are no batch, as the broker finds; the gateway has never had them in memory at once."""
     broker = patient.kafka.leader(patient.backing[OWN_TOPIC], 0)
-    frame = produce_frame(OWN_TOPIC, bytes(HUNDRED_MIB - 1000))
+    frame = produce_request(1, OWN_TOPIC, bytes(HUNDRED_MIB - 1000))
     with (
         Attacker(patient, "127.4.0.3", broker).sign_in(patient.mallory) as attacker,
         patient.memory_grows_less_than(PASSING_BYTES),
@@ -121,21 +114,15 @@ def test_a_bomb_is_never_unpacked(patient: Fort, beside_patient: Bystander) -> N
         patient.memory_grows_less_than(PASSING_BYTES),
         beside_patient.is_served(),
     ):
-        attacker.send(produce_frame(OWN_TOPIC, bomb))
+        attacker.send(produce_request(1, OWN_TOPIC, bomb))
         attacker.receive(1)
-        struct = request_struct(FETCH, 12)
-        entry = struct.nested("topics")
-        partition = entry.nested("partitions").new(partition=0, partition_max_bytes=MIB)
-        topics = (entry.new(topic=OWN_TOPIC, partitions=(partition,)),)
-        fetched = attacker.ask(FETCH, 12, struct.new(max_bytes=MIB, topics=topics))
-        records = fetched.responses[0].partitions[0].records
-    assert bomb[61:] in records, "the compressed bytes come back as they were"
+        attacker.send(fetch_request(2, OWN_TOPIC, MIB))
+        fetched = attacker.receive(2)
+    assert bomb[61:] in fetched, "the compressed bytes come back as they were"
 
 
 def bomb_batch(size: int) -> bytes:
     """A batch of one compressed record of so many zeros."""
-    from aiokafka.record.default_records import DefaultRecordBatchBuilder
-
     builder = DefaultRecordBatchBuilder(
         magic=2,
         compression_type=1,

@@ -2,15 +2,26 @@
 
 import pytest
 
-from protocol.schema import request_struct
-from tests.hostile.attacker import API_VERSIONS, Attacker, drip, many, push, request, until_ended
+from tests.equivalence.records import batch
+from tests.hostile.attacker import (
+    API_VERSIONS,
+    Attacker,
+    drip,
+    fetch_request,
+    many,
+    produce_request,
+    push,
+    request,
+    until_ended,
+)
 from tests.hostile.bystander import Bystander
 from tests.hostile.conftest import STRICT
 from tests.hostile.fort import MIB, OWN_TOPIC, Fort
 
 pytestmark = pytest.mark.kafka
 
-METADATA, FETCH = 3, 1
+METADATA = 3
+RECORD_BYTES = 900_000
 DRIP_SECONDS = 0.25
 """Between two bytes of a connection. The deadlines are a tenth of their defaults, and so are these."""
 
@@ -50,12 +61,18 @@ def test_a_frame_one_byte_at_a_time(strict: Fort, beside_strict: Bystander) -> N
         drip(attackers, data[:-1], DRIP_SECONDS, STRICT["partial_frame_seconds"] + CHECK_SECONDS)
 
 
-@pytest.mark.parametrize("asked", ["versions", "metadata"])
+@pytest.mark.parametrize("asked", ["versions", "records"])
 def test_a_deep_pipeline_whose_answers_nobody_reads(strict: Fort, beside_strict: Bystander, asked: str) -> None:
-    one = request(API_VERSIONS, 0, 1) if asked == "versions" else request(METADATA, 9, 1, topics=None)
+    broker = strict.kafka.leader(strict.backing[OWN_TOPIC], 0)
+    with Attacker(strict, "127.0.3.2", broker).sign_in(strict.mallory) as producer:
+        producer.send(produce_request(1, OWN_TOPIC, batch(bytes(RECORD_BYTES))))
+        producer.receive(1)
+    one = request(API_VERSIONS, 0, 1) if asked == "versions" else fetch_request(1, OWN_TOPIC, RECORD_BYTES)
     data = one * (MIB // len(one))
     with (
-        many(lambda _: Attacker(strict, "127.0.3.1", window=SMALL).sign_in(strict.mallory), NEVER_READING) as attackers,
+        many(
+            lambda _: Attacker(strict, "127.0.3.1", broker, SMALL).sign_in(strict.mallory), NEVER_READING
+        ) as attackers,
         strict.memory_grows_less_than(NEVER_READING * KEPT_PER_CLIENT),
         beside_strict.is_served(),
         strict.closes("idle", NEVER_READING),
@@ -104,13 +121,7 @@ def test_so_it_is_with_a_broker(strict: Fort) -> None:
 
 def test_a_half_closed_client_does_not_wait_for_ever(strict: Fort) -> None:
     """A fetch may wait for 24 days, and who asks for that and goes away would keep two connections for so long."""
-    struct = request_struct(FETCH, 4)
-    topic = struct.nested("topics")
-    partition = topic.nested("partitions").new(partition=0, partition_max_bytes=1)
-    topics = (topic.new(topic=OWN_TOPIC, partitions=(partition,)),)
-    fetch = request(
-        FETCH, 4, 1, struct.new(max_wait=2**31 - 1, min_bytes=2**31 - 1, max_bytes=2**31 - 1, topics=topics)
-    )
+    fetch = fetch_request(1, OWN_TOPIC, 1, min_bytes=2**31 - 1, max_wait=2**31 - 1)
     broker = strict.kafka.leader(strict.backing[OWN_TOPIC], 0)
     with (
         strict.closes("half_closed_deadline", 20),

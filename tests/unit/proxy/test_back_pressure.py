@@ -5,10 +5,11 @@ from time import monotonic
 import pytest
 
 from protocol.headers import RESPONSE_PEEK
+from protocol.sasl import build_plain
 from protocol.schema import request_struct, response_struct
 from proxy.close import CloseReason
 from proxy.pipeline import ELEMENT_BYTES
-from tests.unit.proxy.playbook import LIMITS, Dialogue, Playbook, backing_id
+from tests.unit.proxy.playbook import LIMITS, PASSWORD, Dialogue, Playbook, backing_id
 
 API_VERSIONS, HEARTBEAT, METADATA, CREATE_TOPICS, FETCH = 18, 12, 3, 19, 1
 HIGH_WATER = 10_000
@@ -189,6 +190,19 @@ def test_so_does_one_whose_requests_are_still_held_back() -> None:
         playbook.loop.run_due()
         received += takes_everything(dialogue)
         assert received == asked
+        dialogue.expect_end(CloseReason.CLIENT_CLOSED)
+
+
+def test_a_client_that_has_gone_before_its_broker_connection_is_there() -> None:
+    with Playbook() as playbook:
+        dialogue = playbook.connects()
+        dialogue.client_sends(17, 1, mechanism="PLAIN")
+        dialogue.client.receive(dialogue.request(36, 1, auth_bytes=build_plain("johndoe", PASSWORD))[1])
+        playbook.loop.run_due()
+        assert dialogue.ended == ""
+        dialogue.session.reader.held = True
+        assert dialogue.client.end_sending(), "what was held back is taken first"
+        dialogue.session.resume_soon()
         dialogue.expect_end(CloseReason.CLIENT_CLOSED)
 
 
