@@ -95,7 +95,8 @@ class Fort:
         yield
         with suppress(TimeoutError):
             wait_until(lambda: (self.ends() - before).total() >= count, "", CALM_SECONDS)
-        assert self.ends() - before == {reason: count}
+        ended = self.ends() - before
+        assert ended == {reason: count}, f"{dict(ended)}; the last of them: {self.gateway.log()[-1]}"
 
     # what is left behind
 
