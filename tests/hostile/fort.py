@@ -41,7 +41,8 @@ class Fort:
 
     def _zone(self, zone: str, user: str, alias: str) -> Account:
         backing = f"{MARKER}{alias}-{uuid.uuid4().hex[:8]}"
-        self.kafka.create_topic(backing, 2, 1)
+        # records of any time stay
+        self.kafka.create_topic(backing, 2, 1, {"retention.ms": "-1"})
         self.gateway.write_zone(manifest(zone, user, [(alias, backing, "WRITE")]))
         self.backing[alias] = backing
         self.canaries.add(backing, "a backing topic's name")
