@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path as FilePath
 from time import time
 from typing import NamedTuple, Protocol
@@ -16,6 +17,7 @@ from controlplane.audit_log import AuditLog, open_audit_log
 from controlplane.authentication_modes import unusable_modes
 from controlplane.certificates import ListenerCertificates
 from controlplane.cluster_tls_files import ClusterTls
+from controlplane.descriptors import PER_CLIENT, RESERVED, clients_that_fit, raise_limit
 from controlplane.expiry_warnings import ExpiryWarnings
 from controlplane.http import AdminServer, Observed, create_app
 from controlplane.last_used import LastUsedWriter
@@ -26,6 +28,7 @@ from controlplane.settings_fields import HostPort
 from controlplane.watch import DesiredState
 from policies.credentials import Credential
 from policies.zone import Zone
+from proxy.config import GatewayConfig
 from proxy.gateway import Gateway
 from proxy.routing import ListenError, why_not_bound
 from proxy.tls import ServerTls
@@ -79,7 +82,7 @@ def run(config: FilePath | None, zones_dir: FilePath) -> None:
 
 async def _main(settings: Settings, desired: DesiredState, cluster_tls: ClusterTls, audit_log: AuditLog | None) -> None:
     sink = audit_log.append if audit_log is not None else None
-    gateway = Gateway(settings.gateway_config(), desired.zones, desired.credentials, sink)
+    gateway = Gateway(_fit_descriptors(settings.gateway_config()), desired.zones, desired.credentials, sink)
     if audit_log is not None:
         gateway.metrics.registry.register(audit_log)
     following = asyncio.create_task(cluster_tls.follow(gateway.use_cluster_tls), name="follow cluster TLS")
@@ -89,6 +92,25 @@ async def _main(settings: Settings, desired: DesiredState, cluster_tls: ClusterT
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await following
+
+
+def _fit_descriptors(config: GatewayConfig) -> GatewayConfig:
+    """The same with no more connections than there are descriptors for: whoever is one too many is turned away with a
+    reason, rather than accepted and then left without a broker."""
+    descriptors = raise_limit()
+    wanted, fitting = config.limits.connections, clients_that_fit(descriptors)
+    if wanted <= fitting:
+        return config
+    logger.warning(
+        "limits.connections is %d, but %d open files are enough for %d clients only, and no more are let in; raise the "
+        "limit of open files (ulimit -n, LimitNOFILE) to %d or lower limits.connections",
+        wanted,
+        descriptors,
+        fitting,
+        wanted * PER_CLIENT + RESERVED,
+        extra={"event": "too_few_descriptors"},
+    )
+    return replace(config, limits=replace(config.limits, connections=fitting))
 
 
 async def serve(settings: Settings, desired: DesiredState, gateway: DataPlane) -> None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from controlplane.audit_settings import AuditSettings
 from controlplane.cluster_settings import ClusterSettings, cluster_violations
+from controlplane.limit_settings import LimitSettings
 from controlplane.listener_settings import (
     Listeners,
     ListenerSettings,
@@ -61,6 +62,7 @@ class Settings(ListenerSettings):
     shutdown_grace_seconds: Annotated[float, Number, Field(ge=0, allow_inf_nan=False)] = 10
     max_reauthentication_seconds: Reauthentication = 0
     log: LogSettings = LogSettings()
+    limits: LimitSettings = LimitSettings()
     passthrough: PassthroughSettings | None = None
     audit: AuditSettings = AuditSettings()
     _base: FilePath = PrivateAttr(default=FilePath())
@@ -83,6 +85,7 @@ class Settings(ListenerSettings):
             cluster=self.cluster.cluster_config(),
             oauth=self.oauth.oauth_config() if self.oauth is not None else None,
             principal_mapping_rules=self.principal_mapping_rules,
+            limits=self.limits.limits(),
             shutdown_grace_seconds=self.shutdown_grace_seconds,
             passthrough=self.passthrough.passthrough_config() if self.passthrough is not None else None,
             max_reauthentication_seconds=self.max_reauthentication_seconds,

@@ -24,6 +24,27 @@ Reader = Callable[[bytes, int, int], tuple[Any, int]]
 Writer = Callable[[bytearray, Any], None]
 
 
+class Elements:
+    """Counts the entries of all lists in one message; decoding ends with an error above the limit."""
+
+    __slots__ = ("count", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.count = 0
+        self.limit = limit
+
+    def add(self, count: int) -> None:
+        self.count += count
+        if self.count > self.limit:
+            raise DecodeError(f"{self.count} elements in all, the limit is {self.limit}")
+
+
+class _Decoding:
+    """What the message that is being decoded may hold. Decoding never waits, so there is one at a time."""
+
+    elements: Elements | None = None
+
+
 class _Short(DecodeError):
     """The buffer ended inside a field. A DecodeError, for those who read varints without a schema."""
 
@@ -137,6 +158,8 @@ def _array_reader(read_item: Reader, flexible: bool, nullable: bool) -> Reader:
             raise DecodeError(
                 f"array of {count} elements with {end - pos} bytes left, the limit is {MAX_ARRAY_ELEMENTS}"
             )
+        if _Decoding.elements is not None:
+            _Decoding.elements.add(count)
         items = []
         for _ in range(count):
             item, pos = read_item(data, pos, end)
@@ -217,10 +240,19 @@ def _read_tagged(message: Any, known: dict[int, tuple[str, Reader]], data: bytes
     return pos
 
 
-def decode(struct: Struct, data: bytes, pos: int = 0, end: int | None = None, *, ignore_rest: bool = False) -> Message:
+def decode(
+    struct: Struct,
+    data: bytes,
+    pos: int = 0,
+    end: int | None = None,
+    *,
+    ignore_rest: bool = False,
+    elements: Elements | None = None,
+) -> Message:
     """The message in data[pos:end]. Raises DecodeError; bytes left over are an error too, unless they are ignored."""
     if end is None:
         end = len(data)
+    _Decoding.elements = elements
     message, stopped = struct_reader(struct)(data, pos, end)
     if stopped != end and not ignore_rest:
         raise DecodeError(f"{struct.name}: {end - stopped} bytes after its end")

@@ -8,6 +8,7 @@ import logging
 import ssl
 from typing import Final, cast
 
+from proxy.admission import Ticket
 from proxy.audit import Origin
 from proxy.close import CloseReason
 from proxy.routing import Listener
@@ -36,6 +37,7 @@ class Door(asyncio.Protocol):
         self._peer = ""
         self._origin: Origin
         self._turned_away = False
+        self._ticket: Ticket | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are asyncio's in all but inheritance
@@ -43,8 +45,13 @@ class Door(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if peer else ""
         self._origin = self._services.audit.origin(transport, self._listener.config.name, self._broker_id)
+        self._ticket = self._services.admission.admit(self._origin)
+        if self._ticket is None:
+            self._turned_away = True
+            self._raw.abort()
+            return
         if self._listener.context is None:
-            session = ClientSession(self._services, self._listener, self._broker_id)
+            session = ClientSession(self._services, self._listener, self._broker_id, self._ticket)
             self._raw.set_protocol(session)
             session.connection_made(self._raw)
             return
@@ -75,7 +82,7 @@ class Door(asyncio.Protocol):
         self._leave()
         if self._listener.config.routing == "sni":
             self._broker_id = self._listener.broker_asked(self._tls.tls)
-        return ClientSession(self._services, self._listener, self._broker_id)
+        return ClientSession(self._services, self._listener, self._broker_id, self._ticket)
 
     def handshake_failed(self, error: ssl.SSLError) -> None:
         assert self._raw is not None
@@ -92,6 +99,8 @@ class Door(asyncio.Protocol):
 
     def connection_lost_in_handshake(self) -> None:
         self._leave()
+        if self._ticket is not None:
+            self._ticket.leave()
         self._turn_away(CloseReason.CLIENT_CLOSED, "in the TLS handshake")
 
     def _on_deadline(self) -> None:

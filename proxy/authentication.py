@@ -59,6 +59,8 @@ class Authentication:
         self._life = life
         self._broker_versions = broker_versions
         self._clock = clock
+        self._last_versions: tuple[int, api_versions.BrokerVersions | None, bytes] = (-1, None, b"")
+        """What was answered last: who asks again and again costs little."""
 
     def on_frame(self, data: bytes, start: int, end: int) -> bytes:
         """The reply to one frame. Raises ClientProtocolError, NotAuthenticatedError for a request out of turn."""
@@ -118,17 +120,23 @@ class Authentication:
         except DecodeError as error:
             raise ClientProtocolError(str(error)) from None
         if key == API_VERSIONS:
-            return _reply(correlation_id, self._versions(version, request), False)
+            body = self._versions(version, request)
+            return response_head(len(body), correlation_id, False) + body
         answer = self._handshake(version, request) if key == SASL_HANDSHAKE else self._authenticate(version, request)
         return _reply(correlation_id, answer, answer.struct.flexible)
 
-    def _versions(self, version: int, request: Message) -> Message:
+    def _versions(self, version: int, request: Message) -> bytes:
         if not api_versions.has_valid_software(request):
-            return api_versions.build_error(version, ErrorCode.INVALID_REQUEST)
+            return bytes(encode(api_versions.build_error(version, ErrorCode.INVALID_REQUEST)))
         broker = self._broker_versions()
         if self.principal is not None and self.principal.passthrough:
-            return versions_answer(version, broker)
-        return api_versions.build_response(version, api_versions.intersect(OFFERED, broker.apis), broker.features)
+            return bytes(encode(versions_answer(version, broker)))
+        known, of_broker, body = self._last_versions
+        if known != version or of_broker is not broker:
+            ranges = api_versions.intersect(OFFERED, broker.apis)
+            body = bytes(encode(api_versions.build_response(version, ranges, broker.features)))
+            self._last_versions = version, broker, body
+        return body
 
     def _handshake(self, version: int, request: Message) -> Message:
         struct = response_struct(SASL_HANDSHAKE, version)

@@ -20,7 +20,7 @@ from proxy.broker_login import Conversation, RefusedLoginError, Upstream, sign_i
 from proxy.close import CloseReason
 from proxy.cluster_tls import tls_problem
 from proxy.exchange import Awaited, BrokerRequest, Pieces
-from proxy.flow import Hold, MemoryBudget, ReadGate
+from proxy.flow import Assembly, Hold, ReadGate, Share
 from proxy.own_request import Nobody, OnAnswer, OwnRequest
 from proxy.reauthentication import Reauthentication
 
@@ -54,14 +54,13 @@ def write_pieces(transport: asyncio.Transport, pieces: Pieces, size: int) -> Non
 class BrokerConnection(asyncio.Protocol):
     """Sends on behalf of one client connection (or of the gateway), in order."""
 
-    def __init__(self, on_lost: OnLost, client_gate: ReadGate, budget: MemoryBudget) -> None:
+    def __init__(self, on_lost: OnLost, client_gate: ReadGate, share: Share) -> None:
         self.on_lost = on_lost
         self.gate = ReadGate()
         self.versions = api_versions.BrokerVersions()
         self.reauthentication: Reauthentication | None = None
         self._client_gate = client_gate
-        self._budget = budget
-        self._budget_taken = 0
+        self._assembly = Assembly(share, self.gate)
         self._transport: asyncio.Transport | None = None
         self._awaiting: deque[Awaited] = deque()
         self._last_correlation_id = 0
@@ -93,7 +92,7 @@ class BrokerConnection(asyncio.Protocol):
         self._client_gate.release(Hold.BROKER_FULL)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._give_budget()
+        self._assembly.free()
         detail = tls_problem(exc) if isinstance(exc, ssl.SSLError) else str(exc or "")
         self.lose(CloseReason.BROKER_CLOSED, detail)
 
@@ -188,14 +187,16 @@ class BrokerConnection(asyncio.Protocol):
     # responses
 
     def _on_frame(self, data: bytes, start: int, end: int) -> None:
-        if self._budget_taken:
-            self._give_budget()
+        if self._assembly.frame:
+            self._assembly.end()
         if end - start < RESPONSE_PEEK.size:
             raise BrokerProtocolError(f"a response of {end - start - 4} bytes has no header")
         correlation_id = RESPONSE_PEEK.unpack_from(data, start)[1]
         if not self._awaiting or self._awaiting[0].broker_correlation_id != correlation_id:
             raise BrokerProtocolError(f"a response with correlation id {correlation_id}, which is not awaited next")
         self._awaiting.popleft().on_frame(data, start, end)
+        if self._assembly.kept:
+            self.settle()
 
     def _on_head(self, data: bytes, start: int, size: int) -> Sink | None:
         awaited = self._awaiting[0] if self._awaiting else None
@@ -207,17 +208,16 @@ class BrokerConnection(asyncio.Protocol):
         return sink
 
     def _on_assemble(self, size: int) -> None:
-        self._budget_taken = size
-        self._budget.take(size, self.gate)
+        self._assembly.begin(size)
 
-    def _give_budget(self) -> None:
-        if self._budget_taken:
-            size, self._budget_taken = self._budget_taken, 0
-            self._budget.give(size, self.gate)
+    def settle(self) -> None:
+        """Give back what an assembled response has taken, once the client takes what is written to it."""
+        if not self._client_gate.holds(Hold.CLIENT_FULL):
+            self._assembly.settle()
 
 
 async def connect(
-    address: tuple[str, int], upstream: Upstream, on_lost: OnLost, client_gate: ReadGate, budget: MemoryBudget
+    address: tuple[str, int], upstream: Upstream, on_lost: OnLost, client_gate: ReadGate, share: Share
 ) -> BrokerConnection:
     """An authenticated connection that knows the broker's versions. Raises OSError, TimeoutError, ProtocolError."""
     loop = asyncio.get_running_loop()
@@ -226,7 +226,7 @@ async def connect(
     async with asyncio.timeout(CONNECT_SECONDS):
         try:
             _, connection = await loop.create_connection(
-                lambda: BrokerConnection(on_lost, client_gate, budget),
+                lambda: BrokerConnection(on_lost, client_gate, share),
                 host,
                 port,
                 ssl=context,

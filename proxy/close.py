@@ -22,6 +22,7 @@ class CloseReason(enum.StrEnum):
     AUTHENTICATION_DEADLINE = "authentication_deadline"
     PARTIAL_FRAME_DEADLINE = "partial_frame_deadline"
     IDLE = "idle"
+    HALF_CLOSED_DEADLINE = "half_closed_deadline"
     SESSION_EXPIRED = "session_expired"
     # limits
     CONNECTION_LIMIT = "connection_limit"

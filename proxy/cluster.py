@@ -16,7 +16,7 @@ from protocol.schema import request_struct
 from proxy.broker import BrokerConnection, connect
 from proxy.broker_login import Upstream
 from proxy.config import ClusterConfig
-from proxy.flow import MemoryBudget, ReadGate
+from proxy.flow import ReadGate, Share
 from proxy.metrics import GatewayMetrics
 
 _log = logging.getLogger("zonegate.cluster")
@@ -36,7 +36,7 @@ Address = tuple[str, int]
 class Cluster:
     """Started with `run`; everything else answers from memory."""
 
-    def __init__(self, config: ClusterConfig, budget: MemoryBudget, metrics: GatewayMetrics) -> None:
+    def __init__(self, config: ClusterConfig, share: Share, metrics: GatewayMetrics) -> None:
         self.brokers: Mapping[int, Address] = {}
         self.cluster_id = ""
         self.reachable = False
@@ -45,7 +45,7 @@ class Cluster:
         self.on_brokers: Callable[[Iterable[int]], Awaitable[None]] | None = None
         self.upstream = Upstream(config, metrics)
         self._config = config
-        self._budget = budget
+        self._share = share
         self._metrics = metrics
         self._connection: BrokerConnection | None = None
         self._opening = asyncio.Lock()
@@ -166,4 +166,23 @@ class Cluster:
         raise OSError("; ".join(problems))
 
     async def _open(self, address: Address) -> BrokerConnection:
-        return await connect(address, self.upstream, lambda _reason, _detail: None, ReadGate(), self._budget)
+        return await connect(address, self.upstream, lambda _reason, _detail: None, ReadGate(), self._share)
+
+
+class BrokerView:
+    """The cluster as the handlers of one connection see it."""
+
+    __slots__ = ("_cluster", "_versions")
+
+    def __init__(self, cluster: Cluster, broker: BrokerConnection) -> None:
+        self._cluster = cluster
+        self._versions = broker.versions.apis
+
+    def version_range(self, api_key: int) -> tuple[int, int]:
+        return self._versions[api_key]
+
+    def offers(self, api_key: int) -> bool:
+        return api_key in self._versions
+
+    def saw_brokers(self, broker_ids: Sequence[int]) -> None:
+        self._cluster.saw_brokers(broker_ids)

@@ -16,24 +16,62 @@ MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-512", "OAUTHBEARER")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What bounds clients. Sizes in bytes, times in seconds; every default has its reason in docs/DESIGN.md."""
+    """What bounds clients. Sizes in bytes, times in seconds.
+
+    Where Kafka's own default is no limit at all, it trusts a private network; a gateway is met by strangers.
+    """
 
     connections: int = 10_000
+    """In all. Kafka: `max.connections`, unlimited. Each needs two descriptors."""
     connections_per_address: int = 1_000
+    """Of one IPv4 address or IPv6 /64. Kafka: `max.connections.per.ip`, unlimited. A partner's whole data centre may
+    come from one address, yet ten such addresses are needed to fill the gateway."""
     connections_per_zone: int = 5_000
+    """Signed in. Kafka has none per user. Half of all: one partner alone never shuts the others out."""
     connection_rate_per_address: float = 100.0
+    """New connections per second. Kafka: the quota `connection_creation_rate` of an IP, unlimited. A TLS handshake
+    costs about a millisecond, so that one address takes a tenth of a core at most."""
+    connection_burst_per_address: int = 1_000
+    """New connections at once: all clients of an address may come back together after a restart."""
     frame_bytes_before_authentication: int = 524_288
+    """Kafka: `sasl.server.max.receive.size`."""
     frame_bytes: int = 104_857_600
+    """Kafka: `socket.request.max.bytes`."""
     request_bytes: int = 16 * 1024 * 1024
+    """Of a request other than Produce, which is decoded whole: clients send no more than a few hundred kilobytes."""
+    request_elements: int = 50_000
+    """Entries in all lists of one decoded request. Each costs 2 to 10 microseconds, during which nobody else is
+    served, and about 200 bytes; a consumer of ten thousand partitions names ten thousand."""
     assembly_bytes: int = 256 * 1024 * 1024
+    """In each direction: frames above 32 KiB that are assembled, until what becomes of them is written, of all
+    connections together. Kafka: `queued.max.request.bytes`, unlimited. Whoever finds it spent waits unread."""
+    assembly_bytes_per_zone: int = 128 * 1024 * 1024
+    """Of these, for the connections of one zone: half, so that none keeps the others waiting."""
+    assembly_bytes_before_authentication: int = 32 * 1024 * 1024
+    """Apart from these, for clients that have not signed in: 64 of their largest frames at a time."""
+    pending_bytes: int = 1024 * 1024
+    """Of one connection: decoded requests that are being worked on and answers that wait for an earlier one; above it
+    no further request is taken. As much as one request of a Kafka client (`max.request.size`)."""
     requests_in_flight: int = 64
+    """Of one connection. A broker works on one at a time; Kafka's clients send 5
+    (`max.in.flight.requests.per.connection`), librdkafka up to 1,000,000 and copes with fewer."""
     handshake_seconds: float = 10.0
+    """For TLS: what Kafka's clients give a connection (`socket.connection.setup.timeout.ms`)."""
     authentication_seconds: float = 10.0
+    """From the connection's beginning, TLS included, until a client has signed in: the same."""
     failed_authentication_delay_seconds: float = 0.1
+    """Kafka: `connection.failed.authentication.delay.ms`."""
     partial_frame_seconds: float = 30.0
+    """For a frame that has begun: Kafka's clients give a whole request as long (`request.timeout.ms`)."""
     partial_frame_bytes_per_second: int = 10_000
+    """A frame gets a second more per so many bytes of it that have come: slow links pass, a byte a second doesn't."""
     idle_seconds: float = 600.0
+    """Nothing received and nothing taken. Kafka: `connections.max.idle.ms`."""
+    half_closed_seconds: float = 30.0
+    """For answers to a client that has shut down its sending side: `request.timeout.ms` again, after which a client
+    has given up. Kafka has no such limit."""
     close_seconds: float = 10.0
+    """For what is still to be written at a close; then a peer that doesn't read is cut off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

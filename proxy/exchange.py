@@ -128,7 +128,15 @@ Outcome = Answer | Forward | Send | InTurn | Later
 class Exchange:
     """A request's place in the queue of one client connection: responses leave in the order of the requests."""
 
-    __slots__ = ("broker_correlation_id", "client_correlation_id", "meter", "pieces", "request_bytes", "started")
+    __slots__ = (
+        "broker_correlation_id",
+        "client_correlation_id",
+        "meter",
+        "pending",
+        "pieces",
+        "request_bytes",
+        "started",
+    )
 
     def __init__(self, client_correlation_id: int, request_bytes: int, meter: ApiMeter) -> None:
         self.client_correlation_id = client_correlation_id
@@ -136,6 +144,8 @@ class Exchange:
         self.meter = meter
         self.started = monotonic()
         self.broker_correlation_id = -1
+        self.pending = 0
+        """Bytes that are in memory for it, as far as they count."""
         self.pieces: Pieces | None = None
         """The whole response, once it is there."""
 

@@ -4,6 +4,7 @@ import asyncio
 import enum
 from collections import deque
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
 
 class Hold(enum.IntFlag):
@@ -16,16 +17,20 @@ class Hold(enum.IntFlag):
     EXCLUSIVE = enum.auto()
     MEMORY = enum.auto()
     REAUTHENTICATING = enum.auto()
+    PENDING = enum.auto()
+    TURN = enum.auto()
     CLOSING = enum.auto()
 
 
 class ReadGate:
     """Pauses a transport while there is at least one reason to, and resumes it when the last one is gone."""
 
-    __slots__ = ("_holds", "_transport")
+    __slots__ = ("_holds", "_transport", "on_release")
 
     def __init__(self) -> None:
         self._holds = Hold(0)
+        self.on_release: Callable[[], None] | None = None
+        """Called whenever one of the reasons is gone."""
         self._transport: asyncio.Transport | None = None
 
     def attach(self, transport: asyncio.Transport) -> None:
@@ -52,44 +57,123 @@ class ReadGate:
         self._holds &= ~reason
         if not self._holds and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
+        if self.on_release is not None:
+            self.on_release()
 
 
 class MemoryBudget:
     """Bytes that all connections together may keep in frames that must be assembled. Waiters are served in order.
 
-    A taker that finds the budget spent waits, unread, until another gives back; a single frame larger than all of it
-    passes when nothing else is taken, so that every legal frame passes in the end.
+    Each owner has a `share` at most. Who finds the budget or the share spent waits, unread, until others give back;
+    those who wait for their own share keep nobody else waiting. A single frame larger than all of it passes when
+    nothing else is taken, so that every legal frame passes in the end.
     """
 
-    __slots__ = ("_taken", "_waiting", "limit")
+    __slots__ = ("_shares", "_taken", "_waiting", "limit", "share_limit")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, share_limit: int | None = None) -> None:
         self.limit = limit
+        self.share_limit = limit if share_limit is None else share_limit
         self._taken = 0
-        self._waiting: list[tuple[int, ReadGate]] = []
+        self._waiting: dict[ReadGate, tuple[int, Share]] = {}
+        self._shares: WeakValueDictionary[str, Share] = WeakValueDictionary()
 
-    def take(self, size: int, gate: ReadGate) -> None:
+    def share(self, owner: str) -> "Share":
+        """An owner's part; the same one for all who ask while somebody uses it."""
+        share = self._shares.get(owner)
+        if share is None:
+            share = self._shares[owner] = Share(self)
+        return share
+
+    def take(self, share: "Share", size: int, gate: ReadGate) -> None:
         """Take `size` bytes, or hold `gate` until they can be taken."""
-        if self._fits(size) and not self._waiting:
-            self._taken += size
-        else:
+        self._waiting[gate] = size, share
+        self._serve()
+        if gate in self._waiting:
             gate.hold(Hold.MEMORY)
-            self._waiting.append((size, gate))
 
-    def give(self, size: int, gate: ReadGate) -> None:
-        """Give back what was taken, or give up waiting for it."""
-        if (size, gate) in self._waiting:
-            self._waiting.remove((size, gate))
+    def give(self, share: "Share", size: int) -> None:
+        """Give back what was taken."""
+        self._taken -= size
+        share.taken -= size
+        self._serve()
+
+    def give_up(self, gate: ReadGate) -> bool:
+        """Stop waiting; False when there was nothing to wait for any more."""
+        if self._waiting.pop(gate, None) is None:
+            return False
+        gate.release(Hold.MEMORY)
+        self._serve()
+        return True
+
+    def _serve(self) -> None:
+        served = []
+        for gate, (size, share) in self._waiting.items():
+            if not _fits(share.taken, size, self.share_limit):
+                continue
+            if not _fits(self._taken, size, self.limit):
+                break
+            self._taken += size
+            share.taken += size
+            served.append(gate)
+        for gate in served:
+            del self._waiting[gate]
+        for gate in served:
             gate.release(Hold.MEMORY)
-        else:
-            self._taken -= size
-        while self._waiting and self._fits(self._waiting[0][0]):
-            waiting_size, waiting = self._waiting.pop(0)
-            self._taken += waiting_size
-            waiting.release(Hold.MEMORY)
 
-    def _fits(self, size: int) -> bool:
-        return self._taken == 0 or self._taken + size <= self.limit
+
+class Share:
+    """One owner's part of a budget."""
+
+    __slots__ = ("__weakref__", "budget", "taken")
+
+    def __init__(self, budget: MemoryBudget) -> None:
+        self.budget = budget
+        self.taken = 0
+
+
+def _fits(taken: int, size: int, limit: int) -> bool:
+    return taken == 0 or taken + size <= limit
+
+
+class Assembly:
+    """What one direction of a connection has of the budget: for the frame that is being assembled, and for whole ones
+    that still are in memory."""
+
+    __slots__ = ("_gate", "_share", "frame", "kept")
+
+    def __init__(self, share: Share, gate: ReadGate) -> None:
+        self.frame = 0
+        self.kept = 0
+        self._share = share
+        self._gate = gate
+
+    def move(self, share: Share) -> None:
+        """The connection belongs to somebody else from now on."""
+        self.free()
+        self._share = share
+
+    def begin(self, size: int) -> None:
+        """A frame of so many bytes will be assembled; until there is room for it, the gate is held."""
+        self.frame = size
+        self._share.budget.take(self._share, size, self._gate)
+
+    def end(self) -> None:
+        """The frame is whole; what was taken for it is kept until `settle` or `free`."""
+        size, self.frame = self.frame, 0
+        if size and not self._share.budget.give_up(self._gate):
+            self.kept += size
+
+    def settle(self, needed: int = 0) -> None:
+        """Of whole frames no more than this is in memory."""
+        if self.kept > needed:
+            size, self.kept = self.kept - needed, needed
+            self._share.budget.give(self._share, size)
+
+    def free(self) -> None:
+        """Nothing is in memory any more."""
+        self.end()
+        self.settle()
 
 
 Begin = Callable[[], bool]

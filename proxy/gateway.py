@@ -66,8 +66,10 @@ class Gateway:
         registry = ZoneRegistry(self.metrics)
         registry.apply(zones, credentials)
         self._served = zones, credentials
-        budget = MemoryBudget(config.limits.assembly_bytes)
-        cluster = Cluster(config.cluster, budget, self.metrics)
+        limits = config.limits
+        budget = MemoryBudget(limits.assembly_bytes, limits.assembly_bytes_per_zone)
+        # of its own, so that the gateway knows its cluster whatever clients do
+        cluster = Cluster(config.cluster, MemoryBudget(limits.assembly_bytes).share(""), self.metrics)
         self._keys: Keys | None = None
         configured: list[Mechanism] = []
         if config.oauth is not None:
@@ -174,11 +176,13 @@ class Gateway:
         """The one place where tasks are made: they are named, kept until done, and their failures are logged."""
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
         self._tasks.add(task)
+        self.metrics.tasks = len(self._tasks)
         task.add_done_callback(self._on_task_done)
         return task
 
     def _on_task_done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
+        self.metrics.tasks = len(self._tasks)
         if not task.cancelled() and task.exception() is not None:
             _log.error(
                 "a task failed", exc_info=task.exception(), extra={"event": "internal_error", "task": task.get_name()}
@@ -191,6 +195,7 @@ class Gateway:
             self._note_expiries()
             for session in list(self._services.sessions):
                 session.check_deadlines(now)
+            self._services.admission.report(now)
             self.audit.tick()
 
     def _note_expiries(self) -> None:

@@ -74,6 +74,8 @@ class GatewayMetrics(Collector):
         self.upstream_reauthentications = 0
         self.certificate_not_after: dict[str, float] = {}
         """listener -> when the certificate that it shows ends, in Unix seconds"""
+        self.tasks = 0
+        """Of the gateway, now: one of them that never ends is a leak."""
         self.registry = CollectorRegistry()
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
@@ -154,6 +156,7 @@ class GatewayMetrics(Collector):
             certificates.add_metric([listener], not_after)
         yield from (now, closed, failed, again, certificates)
         yield CounterMetricFamily("zonegate_connections_opened", "Connections accepted.", self.connections_opened)
+        yield GaugeMetricFamily("zonegate_tasks", "Tasks of the gateway now.", self.tasks)
         yield GaugeMetricFamily(
             "zonegate_upstream_reachable", "1 while the Kafka cluster answers.", int(self.upstream_reachable)
         )

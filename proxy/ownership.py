@@ -7,8 +7,9 @@ these may commit through two gateways at once, and such commits take more care (
 A memory of this process, and bounded; whoever isn't known here is taken for one of two.
 """
 
-from collections import OrderedDict
 from typing import Final
+
+from proxy.remembered import Remembered
 
 MAX_MEMBERS: Final = 50_000
 """Per zone; the least recently used are forgotten first. An entry is about two hundred bytes."""
@@ -17,24 +18,27 @@ EVERY_GENERATION: Final = None
 """Of a member of a KIP-848 group: the coordinator itself gives a backing partition to one member at a time."""
 
 
+ENTRY_BYTES: Final = 200
+"""Of an entry, besides its ids."""
+
+
 class SoleOwners:
     """(group, member) -> the generation in which it commits alone, under the client's own group ids."""
 
     __slots__ = ("_members",)
 
     def __init__(self) -> None:
-        self._members: OrderedDict[tuple[str, str], int | None] = OrderedDict()
+        self._members: Remembered[tuple[str, str], tuple[int | None]] = Remembered(
+            MAX_MEMBERS, lambda key, _: ENTRY_BYTES + sum(map(len, key))
+        )
 
     def remember(self, group: str, member: str, generation: int | None) -> None:
-        self._members[group, member] = generation
-        self._members.move_to_end((group, member))
-        if len(self._members) > MAX_MEMBERS:
-            self._members.popitem(last=False)
+        self._members.put((group, member), (generation,))
 
     def forget(self, group: str, member: str) -> None:
-        self._members.pop((group, member), None)
+        self._members.forget((group, member))
 
     def covers(self, group: str, member: str, generation: int) -> bool:
         """True when nobody else can commit this member's backing partitions in this generation."""
-        known = self._members.get((group, member), -1)
-        return known is EVERY_GENERATION or (known == generation and generation >= 0)
+        found = self._members.find((group, member))
+        return found is not None and (found[0] is EVERY_GENERATION or (found[0] == generation and generation >= 0))

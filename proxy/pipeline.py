@@ -11,7 +11,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final, Protocol
 
-from protocol.codec import decode, encode
+from protocol.codec import Elements, decode, encode
 from protocol.error_codes import ErrorCode
 from protocol.errors import BrokerProtocolError, ClientProtocolError, DecodeError
 from protocol.framing import HEAD_BYTES, FrameReader, Sink
@@ -50,8 +50,13 @@ from proxy.zones import ZoneState
 
 LOCAL_KEYS: Final = frozenset((SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE))
 
-HOLDS_REQUESTS: Final = Hold.CONNECTING | Hold.IN_FLIGHT | Hold.EXCLUSIVE | Hold.CLOSING
+HOLDS_REQUESTS: Final = (
+    Hold.CONNECTING | Hold.IN_FLIGHT | Hold.EXCLUSIVE | Hold.PENDING | Hold.TURN | Hold.CLIENT_FULL | Hold.CLOSING
+)
 """While one of these holds, not even requests that have been read are taken. The others only stop the reading."""
+
+ELEMENT_BYTES: Final = 200
+"""What an entry of a decoded list takes in memory, about; on the wire it may be two bytes."""
 
 MAX_CLIENT_ID_BYTES: Final = 200
 """Of a client id upstream; brokers make metric names and member ids of it."""
@@ -79,6 +84,9 @@ class Client(Protocol):
     def run(self, work: Callable[[], None]) -> None:
         """Do what this client asked for; whatever goes wrong ends this client's connection."""
 
+    def settle(self) -> None:
+        """Less is in memory for requests that are being worked on."""
+
     def drained(self) -> None:
         """While draining: no request is waiting for an answer any more."""
 
@@ -103,6 +111,10 @@ class Pipeline:
         self.brokers = brokers
         self.requests = 0
         self.draining = False
+        self.pending_bytes = 0
+        """In memory for requests that are being worked on and for answers that wait for an earlier one."""
+        self._max_pending = limits.pending_bytes
+        self._max_elements = limits.request_elements
         self._plans = plans
         self._max_in_flight = limits.requests_in_flight
         self._max_request_bytes = limits.request_bytes
@@ -201,9 +213,10 @@ class Pipeline:
     def _take_typed(self, plan: RequestPlan, data: bytes, start: int, body: int, end: int) -> None:
         handler = plan.entry.handler
         assert handler is not None
+        elements = Elements(self._max_elements)
         try:
             # brokers ignore the rest, too: librdkafka's Metadata request for all topics has three bytes too many
-            request = decode(plan.request, data, body, end, ignore_rest=True)
+            request = decode(plan.request, data, body, end, ignore_rest=True, elements=elements)
         except DecodeError as error:
             raise ClientProtocolError(str(error)) from None
         zone = self.zone()
@@ -221,6 +234,7 @@ class Pipeline:
                 self.client.close(outcome.close)
             return
         self.enqueue(exchange)
+        self._note_pending(exchange, end - start + elements.count * ELEMENT_BYTES)
         exchange.go_on(outcome)
 
     def enqueue(self, exchange: Exchange) -> None:
@@ -228,6 +242,12 @@ class Pipeline:
         self._queue.append(exchange)
         if len(self._queue) >= self._max_in_flight:
             self.hold(Hold.IN_FLIGHT)
+
+    def _note_pending(self, exchange: Exchange, size: int) -> None:
+        exchange.pending += size
+        self.pending_bytes += size
+        if self.pending_bytes > self._max_pending:
+            self.hold(Hold.PENDING)
 
     def hold(self, reason: Hold) -> None:
         """Take no more requests until `release`, not even those that have been read."""
@@ -286,6 +306,7 @@ class Pipeline:
             self._leave()
         else:
             exchange.pieces = pieces
+            self._note_pending(exchange, size)
 
     def begin_stream(self, exchange: Exchange, plan: RequestPlan, pieces: Pieces, size: int) -> None:
         """The beginning of a response that is next; the rest comes through `stream`, then `end_stream`."""
@@ -303,15 +324,22 @@ class Pipeline:
     def _leave(self) -> None:
         """The head of the queue has left; so do those behind it that are ready."""
         queue = self._queue
-        queue.popleft()
-        while queue and queue[0].pieces is not None:
-            pieces = queue.popleft().pieces
-            assert pieces is not None
+        freed = queue.popleft().pending
+        while queue and (pieces := queue[0].pieces) is not None:
+            freed += queue.popleft().pending
             self.client.write(pieces, sum(map(len, pieces)))
+        if freed:
+            self._free(freed)
         if self.client.reader.held and len(queue) < self._max_in_flight:
             self.release(Hold.IN_FLIGHT)
         if self.draining and not queue:
             self.client.drained()
+
+    def _free(self, size: int) -> None:
+        self.pending_bytes -= size
+        if self.pending_bytes <= self._max_pending and self.client.gate.holds(Hold.PENDING):
+            self.release(Hold.PENDING)
+        self.client.settle()
 
 
 class UnsupportedApiError(ClientProtocolError):

@@ -7,7 +7,7 @@ broker connection is never silently replaced, since versions, order and state wo
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Final, Protocol, cast
@@ -17,6 +17,7 @@ from protocol.error_codes import ErrorCode
 from protocol.errors import BrokerProtocolError, ClientProtocolError, EncodeError, ProtocolError
 from protocol.framing import FrameReader, Sink
 from protocol.session_state import SessionState
+from proxy.admission import Admission, Ticket
 from proxy.apis.table import plans_for
 from proxy.audit import Audit, Origin
 from proxy.authentication import Authentication, NotAuthenticatedError
@@ -24,10 +25,11 @@ from proxy.broker import BrokerConnection, connect, write_pieces
 from proxy.certificates import Certificates
 from proxy.client_reauthentication import ClientReauthentication
 from proxy.close import CloseReason
-from proxy.cluster import Cluster
+from proxy.cluster import BrokerView, Cluster
 from proxy.config import GatewayConfig
+from proxy.deadlines import Deadlines
 from proxy.exchange import Pieces
-from proxy.flow import Hold, MemoryBudget, ReadGate
+from proxy.flow import Assembly, Hold, MemoryBudget, ReadGate
 from proxy.mechanisms.mechanism import Mechanism, Principal
 from proxy.metrics import GatewayMetrics
 from proxy.passthrough import PassthroughPipeline
@@ -40,6 +42,10 @@ from proxy.zones import ZoneRegistry, ZoneState
 _log = logging.getLogger("zonegate.connection")
 
 _TLS_HANDSHAKE: Final = b"\x16\x03"
+
+TURN_SECONDS: Final = 0.001
+"""For the requests of one read; then others have their turn. A read of 256 KiB may hold ten thousand requests that are
+answered here, and a connection that works on a broker's answers takes a tenth of this."""
 
 
 _FAILURES: Final = (
@@ -68,10 +74,16 @@ class Services:
     cluster: Cluster
     metrics: GatewayMetrics
     budget: MemoryBudget
+    """For frames of clients that have signed in, a share for each zone."""
     spawn: Callable[..., "asyncio.Task[None]"]
     mechanisms: Mapping[str, Mechanism]
     certificates: Certificates = field(init=False)
     routing: Routing = field(init=False)
+    admission: Admission = field(init=False)
+    responses: MemoryBudget = field(init=False)
+    """For responses of brokers. Not the same as for requests, or requests that wait for an answer might have it all."""
+    strangers: MemoryBudget = field(init=False)
+    """For frames of clients that have not signed in, who can't take anything from those who have."""
     sessions: "set[ClientSession]" = field(default_factory=set)
     arriving: "set[Arriving]" = field(default_factory=set)
     """Connections that are in their TLS handshake."""
@@ -82,6 +94,9 @@ class Services:
 
     def __post_init__(self) -> None:
         self.certificates = Certificates(self.zones, self.config.principal_mapping_rules)
+        self.admission = Admission(self.config.limits, self.metrics, self.audit)
+        self.responses = MemoryBudget(self.budget.limit, self.budget.share_limit)
+        self.strangers = MemoryBudget(self.config.limits.assembly_bytes_before_authentication)
 
     def forget(self, session: "ClientSession") -> None:
         """A connection is gone."""
@@ -95,36 +110,23 @@ class Services:
             await self._ended.wait()
 
 
-class _BrokerView:
-    """The cluster as the handlers of one connection see it."""
-
-    __slots__ = ("_cluster", "_versions")
-
-    def __init__(self, cluster: Cluster, broker: BrokerConnection) -> None:
-        self._cluster = cluster
-        self._versions = broker.versions.apis
-
-    def version_range(self, api_key: int) -> tuple[int, int]:
-        return self._versions[api_key]
-
-    def offers(self, api_key: int) -> bool:
-        return api_key in self._versions
-
-    def saw_brokers(self, broker_ids: Sequence[int]) -> None:
-        self._cluster.saw_brokers(broker_ids)
-
-
 class ClientSession(asyncio.Protocol):
     """The client's side of a connection pair."""
 
-    def __init__(self, services: Services, listener: Listener, broker_id: int | None) -> None:
+    def __init__(
+        self, services: Services, listener: Listener, broker_id: int | None, ticket: Ticket | None = None
+    ) -> None:
+        """`ticket` is the connection's place among all; without one it doesn't count."""
         self._services = services
         self._limits = services.config.limits
         self._listener = listener
         self._broker_id = broker_id
+        self._ticket = ticket
         self.gate = ReadGate()
+        self.gate.on_release = self.settle
+        self._assembly = Assembly(services.strangers.share(""), self.gate)
         self.reader = FrameReader(
-            self._limits.frame_bytes_before_authentication, self._on_frame, self._on_head, self._on_assemble
+            self._limits.frame_bytes_before_authentication, self._on_frame, self._on_head, self._assembly.begin
         )
         self.zone_name = ""
         self.credential_id = ""
@@ -144,10 +146,9 @@ class ClientSession(asyncio.Protocol):
         self._reason: CloseReason | None = None
         self._detail = ""
         self._ending = (CloseReason.SHUTDOWN, "")
-        self._opened = self._last_active = self._closed = monotonic()
-        self._partial_since = 0.0
-        self._partial_bytes = 0
-        self._budget_taken = 0
+        self._deadlines = Deadlines(self._limits, ticket.opened if ticket is not None else monotonic())
+        self._half_closed = False
+        self._turn_began = 0.0
         self._received_bytes = 0
         self._sent_bytes = 0
 
@@ -166,7 +167,9 @@ class ClientSession(asyncio.Protocol):
             self._on_certificate(self._transport.get_extra_info("ssl_object").getpeercert(True))
 
     def data_received(self, data: bytes) -> None:
-        self._last_active = monotonic()
+        now = monotonic()
+        self._turn_began = now
+        self._deadlines.on_active(now)
         if not self._received_bytes and data.startswith(_TLS_HANDSHAKE):
             self.close(CloseReason.TLS_ON_PLAINTEXT_PORT, "a TLS client on a plaintext port")
             return
@@ -175,10 +178,7 @@ class ClientSession(asyncio.Protocol):
             self.reader.feed(data)
         except Exception as error:  # noqa: BLE001 - whatever a client provokes ends with its connection
             self._fail(error)
-        if self.reader.partial:
-            self._note_partial(len(data))
-        else:
-            self._partial_since = 0.0
+        self._deadlines.on_data(now, len(data), self.reader.partial)
         if self._state is SessionState.DRAINING:
             self._stop_reading_after_stream()
 
@@ -197,22 +197,34 @@ class ClientSession(asyncio.Protocol):
         else:
             self.close(reason, str(error))
 
-    def _note_partial(self, size: int) -> None:
-        if self._partial_since:
-            self._partial_bytes += size
-        else:
-            self._partial_since, self._partial_bytes = self._last_active, size
-
     def pause_writing(self) -> None:
         if self._broker is not None:
             self._broker.gate.hold(Hold.CLIENT_FULL)
-        self.gate.hold(Hold.CLIENT_FULL)
+        self._hold(Hold.CLIENT_FULL)
 
     def resume_writing(self) -> None:
         if self._broker is not None:
             self._broker.gate.release(Hold.CLIENT_FULL)
         self.gate.release(Hold.CLIENT_FULL)
-        self._last_active = monotonic()
+        if self.reader.held and not self.gate.holds(HOLDS_REQUESTS):
+            self.resume_soon()
+        self._deadlines.on_active(monotonic())
+
+    def eof_received(self) -> bool:
+        """A client that only shuts down its sending side gets its answers first, as from a broker, which reads the end
+        after having answered everything before it. Not with TLS: there the end of one side is the end of both."""
+        if not self._is_working():
+            return False
+        if not self._half_closed:
+            self._half_closed = True
+            self._deadlines.on_half_closed(monotonic())
+            if self._pipeline is not None:
+                self._pipeline.draining = True
+        return True
+
+    def _is_working(self) -> bool:
+        """Whether an answer is due to what the client has sent."""
+        return self.reader.held or (self._pipeline is not None and self._pipeline.in_flight > 0)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._reason is None:
@@ -231,33 +243,40 @@ class ClientSession(asyncio.Protocol):
     # frames
 
     def _on_frame(self, data: bytes, start: int, end: int) -> None:
-        self._partial_since = 0.0
-        if self._budget_taken:
-            self._give_budget()
+        self._deadlines.on_frame()
+        if self._assembly.frame:
+            self._assembly.end()
         if self._pipeline is None:
             if self._state is not SessionState.CLOSED:
                 self._on_sign_in(data, start, end)
-        elif self._last_active < self._life.open_until:
+        elif self._deadlines.last_active < self._life.open_until:
             self._pipeline.on_request(data, start, end)
         else:
             self._reauthentication.on_frame(self._pipeline, data, start, end)
+        if self._assembly.kept:
+            self.settle()
+        if monotonic() - self._turn_began > TURN_SECONDS and not self.gate.holds(Hold.TURN | Hold.CLOSING):
+            self._hold(Hold.TURN)
+            asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self.gate.release(Hold.TURN)
+        self._resume()
 
     def _on_head(self, data: bytes, start: int, size: int) -> Sink | None:
-        self._partial_since = 0.0
-        if self._pipeline is not None and self._last_active < self._life.open_until:
+        self._deadlines.on_frame()
+        if self._pipeline is not None and self._deadlines.last_active < self._life.open_until:
             return self._pipeline.on_large_head(data, start, size)
         if self._pipeline is not None:
             self._reauthentication.on_large_head()
         return None
 
-    def _on_assemble(self, size: int) -> None:
-        self._budget_taken = size
-        self._services.budget.take(size, self.gate)
-
-    def _give_budget(self) -> None:
-        if self._budget_taken:
-            size, self._budget_taken = self._budget_taken, 0
-            self._services.budget.give(size, self.gate)
+    def settle(self) -> None:
+        """Give back what assembled frames have taken, as far as they are in memory no more."""
+        if self._assembly.kept and not self.gate.holds(Hold.BROKER_FULL):
+            self._assembly.settle(self._pipeline.pending_bytes if self._pipeline is not None else 0)
+        if self._broker is not None:
+            self._broker.settle()
 
     def _broker_versions(self) -> BrokerVersions:
         """Of the very broker behind this connection; before there is one, what is known of the brokers of its port."""
@@ -295,6 +314,10 @@ class ClientSession(asyncio.Protocol):
         self.belongs_to(principal)
         self._services.metrics.connections[self.zone_name] += 1
         self._services.audit.authenticated(self.origin, principal)
+        if self._ticket is not None and not self._ticket.enter_zone(self.zone_name):
+            self.close(CloseReason.ZONE_LIMIT, f"the zone has {self._limits.connections_per_zone} connections")
+            return
+        self._assembly.move(self._services.budget.share(self.zone_name))
         self.reader.max_frame_bytes = self._limits.frame_bytes
         self._hold(Hold.CONNECTING)
         self._services.spawn(self._connect(), f"connect {self._peer}")
@@ -334,11 +357,11 @@ class ClientSession(asyncio.Protocol):
     async def _connect(self) -> None:
         """Open the connection to the broker of this port; on the bootstrap port, to any that answers."""
         problems = []
+        share = self._services.responses.share(self.zone_name)
         for address in self._services.cluster.candidates(self._broker_id):
             try:
-                broker = await connect(
-                    address, self._services.cluster.upstream, self._on_broker_lost, self.gate, self._services.budget
-                )
+                upstream = self._services.cluster.upstream
+                broker = await connect(address, upstream, self._on_broker_lost, self.gate, share)
             except (OSError, TimeoutError, ProtocolError) as error:
                 problems.append(str(error) or type(error).__name__)
                 continue
@@ -363,7 +386,7 @@ class ClientSession(asyncio.Protocol):
         if broker_id is not None:
             cluster.versions[broker_id] = broker.versions
         self._broker = broker
-        view = _BrokerView(cluster, broker)
+        view = BrokerView(cluster, broker)
         if passthrough:
             metrics = self._services.metrics
             self._pipeline = PassthroughPipeline(self, broker, self._listener, view, self._limits, metrics)
@@ -395,11 +418,22 @@ class ClientSession(asyncio.Protocol):
         asyncio.get_running_loop().call_soon(self._resume)
 
     def _resume(self) -> None:
-        if self._state is SessionState.READY and self.reader.held and not self.gate.holds(HOLDS_REQUESTS):
+        ended = self._state in (SessionState.DRAINING, SessionState.CLOSED)
+        if not ended and self.reader.held and not self.gate.holds(HOLDS_REQUESTS):
+            self._turn_began = monotonic()
             self.run(self.reader.release)
+            self._end_half_closed()
 
     def drained(self) -> None:
-        self.close(*self._ending)
+        if self._state is SessionState.DRAINING:
+            self.close(*self._ending)
+        else:
+            # further requests may be here, and be taken in this very turn
+            asyncio.get_running_loop().call_soon(self._end_half_closed)
+
+    def _end_half_closed(self) -> None:
+        if self._half_closed and not self._is_working():
+            self.close(CloseReason.CLIENT_CLOSED, "after its answers")
 
     # ending
 
@@ -424,7 +458,7 @@ class ClientSession(asyncio.Protocol):
         if self._state is SessionState.CLOSED:
             return
         self._state = SessionState.CLOSED
-        self._closed = monotonic()
+        self._deadlines.on_closed(monotonic())
         self._reason, self._detail = reason, detail
         self._hold(Hold.CLOSING)
         if self._broker is not None:
@@ -447,30 +481,24 @@ class ClientSession(asyncio.Protocol):
     def check_deadlines(self, now: float) -> None:
         """Called every second."""
         if self._state is SessionState.CLOSED:
-            if now - self._closed > self._limits.close_seconds:
+            if self._deadlines.must_be_cut_off(now):
                 self._cut_off()
             return
-        limits = self._limits
         principal = self._authentication.principal
         if principal is not None and principal.expires is not None and time() >= principal.expires:
             self.close(CloseReason.CREDENTIAL_EXPIRED, f"the {principal.mechanism} credential has expired")
-        elif principal is None and now - self._opened > limits.authentication_seconds:
-            self.close(CloseReason.AUTHENTICATION_DEADLINE, f"not signed in after {limits.authentication_seconds:g} s")
-        elif now - self._last_active > limits.idle_seconds and self._is_idle():
-            self.close(CloseReason.IDLE, f"nothing received or taken for {limits.idle_seconds:g} s")
-        elif self.gate.closed:
-            self._partial_since = now if self._partial_since else 0.0
-        elif self._partial_since and now - self._partial_since > self._partial_allowance():
-            self.close(CloseReason.PARTIAL_FRAME_DEADLINE, f"{self._partial_bytes} bytes of a frame, then too slow")
+            return
+        overdue = self._deadlines.overdue(
+            now, signed_in=principal is not None, held=self.gate.closed, idle=self._is_idle()
+        )
+        if overdue is not None:
+            self.close(*overdue)
 
     def _is_idle(self) -> bool:
         """Nothing is due to the client, or it doesn't take what is."""
         if self.gate.holds(Hold.CLIENT_FULL):
             return True
         return not self.gate.closed and not (self._pipeline and self._pipeline.in_flight)
-
-    def _partial_allowance(self) -> float:
-        return self._limits.partial_frame_seconds + self._partial_bytes / self._limits.partial_frame_bytes_per_second
 
     @property
     def closed(self) -> bool:
@@ -479,7 +507,9 @@ class ClientSession(asyncio.Protocol):
     def _end(self) -> None:
         """The client's connection is gone."""
         self._state = SessionState.CLOSED
-        self._give_budget()
+        self._assembly.free()
+        if self._ticket is not None:
+            self._ticket.leave()
         self._note_use()
         self._services.forget(self)
         if self._pipeline is not None:
@@ -507,7 +537,7 @@ class ClientSession(asyncio.Protocol):
             "user": principal.username if principal is not None else "",
             "credential": self.credential_id,
             "listener": self._listener.config.name,
-            "seconds": round(monotonic() - self._opened, 3),
+            "seconds": round(monotonic() - self._deadlines.opened, 3),
             "requests": self._pipeline.requests if self._pipeline is not None else 0,
             "bytes_in": self._received_bytes,
             "bytes_out": self._sent_bytes,

@@ -176,6 +176,11 @@ class Gateway:
         except httpx.TransportError:
             return False
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def terminate(self) -> None:
         """Ask it to stop, and return at once."""
         assert self._process is not None

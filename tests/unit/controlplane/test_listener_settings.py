@@ -123,9 +123,13 @@ RULES = {
         "security_protocol: PLAINTEXT",
         ["2: security_protocol: 'PLAINTEXT' is not known here; use one of SASL_PLAINTEXT, SASL_SSL, SSL"],
     ),
+    "tokens of nobody": (
+        "sasl_mechanisms: [PLAIN, OAUTHBEARER]",
+        ["2: sasl_mechanisms: OAUTHBEARER needs the section oauth, which says whose tokens are accepted"],
+    ),
     "no such mechanism": (
         "sasl_mechanisms: [PLAIN, GSSAPI]",
-        ["2: sasl_mechanisms[1]: 'GSSAPI' is not known here; use one of PLAIN, SCRAM-SHA-512"],
+        ["2: sasl_mechanisms[1]: 'GSSAPI' is not known here; use one of PLAIN, SCRAM-SHA-512, OAUTHBEARER"],
     ),
     "no mechanism": ("sasl_mechanisms: []", ["2: sasl_mechanisms: needs at least one entry"]),
     "TLS without files": (

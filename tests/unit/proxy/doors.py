@@ -57,7 +57,7 @@ class Doors:
         metrics = GatewayMetrics()
         registry = ZoneRegistry(metrics)
         budget = MemoryBudget(1 << 20)
-        cluster = Cluster(config.cluster, budget, metrics)
+        cluster = Cluster(config.cluster, budget.share(""), metrics)
         cluster.versions = dict.fromkeys(MAPPED_BROKERS, BrokerVersions(dict(BROKER_VERSIONS), NO_FEATURES))
         self.services = Services(config, registry, cluster, metrics, budget, self._spawn, build_mechanisms(registry))
         self.services.routing = Routing(listeners, lambda listener, broker_id: Door(self.services, listener, broker_id))

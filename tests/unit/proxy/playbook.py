@@ -38,7 +38,7 @@ from proxy.broker_login import Upstream
 from proxy.close import CloseReason
 from proxy.cluster import Cluster
 from proxy.config import ClusterConfig, GatewayConfig, Limits, ListenerConfig
-from proxy.flow import MemoryBudget, ReadGate
+from proxy.flow import MemoryBudget, ReadGate, Share
 from proxy.gateway import build_mechanisms
 from proxy.mechanisms.mechanism import Mechanism
 from proxy.metrics import GatewayMetrics
@@ -138,7 +138,7 @@ class Playbook:
         self.registry.identify("the-cluster")
         self.registry.learn({topic: backing_id(topic) for topic in self.registry.topics})
         self.budget = MemoryBudget(budget)
-        cluster = Cluster(CONFIG.cluster, self.budget, self.metrics)
+        cluster = Cluster(CONFIG.cluster, self.budget.share(""), self.metrics)
         cluster.brokers = {broker_id: (f"kafka-{broker_id}", 9092) for broker_id in MAPPED_BROKERS}
         cluster.versions = dict.fromkeys(MAPPED_BROKERS, self.broker_versions)
         mechanisms = build_mechanisms(self.registry, *configured(self.registry))
@@ -224,11 +224,11 @@ class Playbook:
         return cast("asyncio.Task[None]", None)
 
     async def _connect(
-        self, address: tuple[str, int], upstream: Upstream, on_lost: OnLost, gate: ReadGate, budget: MemoryBudget
+        self, address: tuple[str, int], upstream: Upstream, on_lost: OnLost, gate: ReadGate, share: Share
     ) -> BrokerConnection:
         if not self.broker_answers_connects:
             raise OSError(f"{address[0]} refuses")
-        connection = BrokerConnection(on_lost, gate, budget)
+        connection = BrokerConnection(on_lost, gate, share)
         connection.versions = self.broker_versions
         transport = self._broker_sides[gate] = FakeTransport(self.loop, address)
         transport.attach(connection)

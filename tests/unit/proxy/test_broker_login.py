@@ -36,7 +36,7 @@ async def open_connection(broker: FakeBroker, config: ClusterConfig = SASL) -> B
     def on_lost(reason: CloseReason, detail: str) -> None: ...
 
     upstream = Upstream(config, GatewayMetrics())
-    return await connect(broker.address, upstream, on_lost, ReadGate(), MemoryBudget(1 << 20))
+    return await connect(broker.address, upstream, on_lost, ReadGate(), MemoryBudget(1 << 20).share(""))
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
@@ -91,7 +91,7 @@ async def test_a_broker_that_lies(mechanism: ClusterMechanism, lies: dict[int, b
 
 def own_cluster(broker: FakeBroker, config: ClusterConfig = SASL) -> Cluster:
     config = replace(config, bootstrap_servers=(broker.address,))
-    return Cluster(config, MemoryBudget(1 << 20), GatewayMetrics())
+    return Cluster(config, MemoryBudget(1 << 20).share(""), GatewayMetrics())
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)

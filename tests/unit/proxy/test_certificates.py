@@ -169,7 +169,7 @@ def test_what_can_t_be_read_is_unknown(data: bytes) -> None:
 def test_a_refused_client_that_says_nothing_meets_the_deadline() -> None:
     with play() as playbook:
         dialogue = refused("nobody", playbook)
-        opened = dialogue.session._opened
+        opened = dialogue.session._deadlines.opened
         dialogue.session.check_deadlines(opened + LIMITS.authentication_seconds - 1)
         assert dialogue.ended == ""
         dialogue.session.check_deadlines(opened + LIMITS.authentication_seconds + 1)

@@ -72,7 +72,7 @@ async def with_services(play: Callable[[Services, int], Awaitable[None]]) -> Non
         tasks.add(task)
         return task
 
-    cluster = Cluster(config.cluster, budget, metrics)
+    cluster = Cluster(config.cluster, budget.share(""), metrics)
     services = Services(config, registry, cluster, metrics, budget, spawn, build_mechanisms(registry))
     accepting = Listener(listener, lambda _listener, _broker_id: asyncio.Protocol())
     server = await asyncio.get_running_loop().create_server(

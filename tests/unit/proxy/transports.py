@@ -69,12 +69,15 @@ class FakeTransport(asyncio.Transport):
         self.sent = bytearray()
         self.paused = False
         self.closed = False
+        self.high_water = 0
+        """With so much unread, our side is told to pause; 0 for a peer that reads everything at once."""
         self.takes_nothing = False
         """The peer reads nothing, so that what was written never leaves, and only `abort` ends the connection."""
         self._loop = loop
         self._incoming: deque[bytes] = deque()
         self._protocol: asyncio.Protocol | None = None
         self._lost = False
+        self._writing_paused = False
 
     def attach(self, protocol: asyncio.Protocol) -> None:
         self._protocol = protocol
@@ -92,6 +95,23 @@ class FakeTransport(asyncio.Transport):
             self._incoming.append(data)
             self._deliver()
 
+    def end_sending(self) -> bool:
+        """The peer has shut down its sending side; False when our side closes the connection because of that."""
+        assert not self.paused, "the end isn't seen while nothing is read"
+        keeps_open = bool(self.protocol.eof_received())
+        if not keeps_open:
+            self.hang_up()
+        return keeps_open
+
+    def takes_all(self) -> bytes:
+        """The peer reads all that was written."""
+        taken = bytes(self.sent)
+        self.sent.clear()
+        if self._writing_paused:
+            self._writing_paused = False
+            self.protocol.resume_writing()
+        return taken
+
     def hang_up(self) -> None:
         """The peer has closed the connection."""
         self.closed = True
@@ -106,10 +126,17 @@ class FakeTransport(asyncio.Transport):
     def write(self, data: Any) -> None:
         assert not self.closed, "written to a closed transport"
         self.sent += data
+        if self.high_water and len(self.sent) > self.high_water and not self._writing_paused:
+            self._writing_paused = True
+            self.protocol.pause_writing()
 
     def writelines(self, list_of_data: Any) -> None:
         for data in list_of_data:
             self.write(data)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        assert isinstance(protocol, asyncio.Protocol)
+        self._protocol = protocol
 
     def pause_reading(self) -> None:
         self.paused = True
