@@ -116,6 +116,7 @@ class Playbook:
         features: Features = NO_FEATURES,
         plans: Plans = plans_for,
         budget: int = 1 << 20,
+        config: GatewayConfig = CONFIG,
     ) -> None:
         self.loop = FakeLoop()
         self.metrics = GatewayMetrics()
@@ -129,11 +130,11 @@ class Playbook:
         self.registry.identify("the-cluster")
         self.registry.learn({topic: backing_id(topic) for topic in self.registry.topics})
         self.budget = MemoryBudget(budget)
-        cluster = Cluster(CONFIG.cluster, self.budget, self.metrics)
+        cluster = Cluster(config.cluster, self.budget, self.metrics)
         cluster.brokers = {broker_id: (f"kafka-{broker_id}", 9092) for broker_id in MAPPED_BROKERS}
         cluster.versions = dict.fromkeys(MAPPED_BROKERS, self.broker_versions)
         mechanisms = build_mechanisms(self.registry)
-        self.services = Services(CONFIG, self.registry, cluster, self.metrics, self.budget, self._spawn, mechanisms)
+        self.services = Services(config, self.registry, cluster, self.metrics, self.budget, self._spawn, mechanisms)
         self.listener = OpenPorts(LISTENER, lambda listener, broker_id: Door(self.services, listener, broker_id))
         self._plans = plans
         self._broker_sides: dict[ReadGate, FakeTransport] = {}

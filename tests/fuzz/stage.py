@@ -1,0 +1,398 @@
+"""A world: a gateway's inside, clients and brokers without sockets, and the invariants that hold after every step."""
+
+import dataclasses
+import logging
+import signal
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping
+from time import monotonic, process_time
+from types import FrameType
+from typing import Any, Final, Self
+
+from policies.zone import Alias, Permission, Zone
+from protocol.codec import encode
+from protocol.framing import STREAM_MIN_BYTES
+from protocol.headers import encode_client_id, request_head
+from protocol.sasl import build_plain
+from protocol.schema import request_struct
+from proxy.apis.table import plans_for
+from proxy.close import CloseReason
+from proxy.config import Limits
+from tests.fuzz.checks import (
+    FETCH,
+    OTHER_TOPIC,
+    OTHER_ZONE,
+    WITH_BLOBS,
+    BrokerSide,
+    ClientSide,
+    Excuses,
+    Failure,
+    read_response,
+)
+from tests.fuzz.steps import Kind, Step
+from tests.unit.proxy.playbook import (
+    BROKER_VERSIONS,
+    CONFIG,
+    PASSWORD,
+    SASL_AUTHENTICATE,
+    SASL_HANDSHAKE,
+    ZONE,
+    Dialogue,
+    Plans,
+    Playbook,
+    typed_plans,
+)
+from tests.unit.proxy.transports import FakeTransport
+
+NONCE: Final = b"{nonce}"
+"""In a token, stands for what the last challenge has as its nonce."""
+STEP_SECONDS: Final = 10.0
+"""Of processor time for one step; the slowest known takes a fraction of a second."""
+LIMITS: Final = Limits(
+    frame_bytes_before_authentication=16_384,
+    frame_bytes=1 << 20,
+    request_bytes=131_072,
+    requests_in_flight=8,
+)
+"""Small enough to be met."""
+OTHER: Final = Zone(OTHER_ZONE, "cluster", "janedoe", (Alias("orders", OTHER_TOPIC, Permission.WRITE),))
+ACCOUNTS: Final[Mapping[str, Zone]] = {zone.service_account: zone for zone in (ZONE, OTHER)}
+ENDS: Final = frozenset(CloseReason) - {CloseReason.INTERNAL_ERROR}
+
+
+LEAST: Final = {3: 12, 8: 8, 9: 8}
+"""Versions that the gateway itself uses towards brokers; all since Kafka 3.1 have them."""
+
+
+def _older(share: float) -> dict[int, tuple[int, int]]:
+    return {
+        key: (low, max(low + int((high - low) * share), LEAST.get(key, 0)))
+        for key, (low, high) in BROKER_VERSIONS.items()
+    }
+
+
+SETTINGS: Final[Mapping[str, tuple[dict[int, tuple[int, int]], Plans]]] = {
+    "newest": (dict(BROKER_VERSIONS), plans_for),
+    "older": (_older(0.6), plans_for),
+    "few": ({key: BROKER_VERSIONS[key] for key in (0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 18)}, plans_for),
+    "typed": (dict(BROKER_VERSIONS), typed_plans),
+}
+"""Brokers of different age; the last one is met without byte paths."""
+
+
+class Stuck(BaseException):
+    """A step that takes too long. Not an Exception, so that nobody takes it for a client's doing."""
+
+
+class Pair:
+    """One client's connection and its broker's, with what both sides may see."""
+
+    def __init__(self, playbook: Playbook, broker_id: int | None, excuses: Excuses) -> None:
+        self.dialogue: Dialogue = playbook.connects(broker_id)
+        self.client = ClientSide(playbook, excuses)
+        self.broker = BrokerSide(playbook)
+        self.largest_chunk = 0
+        self.end = ""
+
+    @property
+    def session(self) -> Any:
+        return self.dialogue.session
+
+    @property
+    def broker_transport(self) -> FakeTransport | None:
+        return self.dialogue.playbook._broker_sides.get(self.session.gate)
+
+    @property
+    def ready(self) -> bool:
+        return self.session._pipeline is not None
+
+
+class World:
+    """A context manager, as a playbook is. `do` raises Failure."""
+
+    def __init__(self, setting: str) -> None:
+        versions, plans = SETTINGS[setting]
+        config = dataclasses.replace(CONFIG, limits=LIMITS)
+        self.setting = setting
+        self.playbook = Playbook(
+            (ZONE, OTHER), broker_versions=dict(versions), plans=plans, budget=400_000, config=config
+        )
+        self.mechanisms = tuple(self.playbook.services.mechanisms)
+        listener = self.playbook.listener
+        listener.config = dataclasses.replace(listener.config, mechanisms=self.mechanisms)
+        self.pairs: dict[int, Pair] = {}
+        self.steps: list[Step] = []
+        self.frames = 0
+        self.outcomes: Counter[str] = Counter()
+        self.slowest = 0.0
+        """Seconds of the slowest step."""
+        self._excuses = Excuses(set())
+        self._errors = _Errors()
+        self._last_number = 0
+
+    def __enter__(self) -> Self:
+        self.playbook.__enter__()
+        logging.getLogger("zonegate").addHandler(self._errors)
+        signal.signal(signal.SIGVTALRM, _on_stuck)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        logging.getLogger("zonegate").removeHandler(self._errors)
+        # not the playbook's own check: failures are raised step by step
+        self.playbook.__exit__(AssertionError, None, None)
+
+    def do(self, step: Step) -> None:
+        """Play a step and look at everything. Steps for connections that don't exist (any more) do nothing."""
+        self.steps.append(step)
+        self.frames += step.frames
+        signal.setitimer(signal.ITIMER_VIRTUAL, STEP_SECONDS)
+        started = process_time()
+        try:
+            if step.kind is Kind.CONNECT:
+                self._connect(step)
+            elif step.pair in self.pairs:
+                self._ACTIONS[step.kind](self, self.pairs[step.pair], step)
+                self.playbook.loop.run_due()
+        except Failure:
+            raise
+        except (Exception, Stuck) as error:
+            raise Failure("exception", _describe(error), _place(error)) from error
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            self.slowest = max(self.slowest, process_time() - started)
+        try:
+            self._look()
+        except Failure:
+            raise
+        except Exception as error:
+            raise Failure("the fuzz itself", _describe(error), _place(error)) from error
+
+    # actions
+
+    def _connect(self, step: Step) -> None:
+        if step.pair not in self.pairs:
+            self.pairs[step.pair] = Pair(self.playbook, step.number or None, self._excuses)
+
+    def _sign_in(self, pair: Pair, step: Step) -> None:
+        for key, version, fields in (
+            (SASL_HANDSHAKE, 1, {"mechanism": "PLAIN"}),
+            (SASL_AUTHENTICATE, 2, {"auth_bytes": build_plain(step.text, PASSWORD)}),
+        ):
+            self._send(pair, dataclasses.replace(step, data=_request(key, version, fields)))
+            self._read(pair)
+        if pair.session._authentication.principal is not None:
+            pair.client.zone = pair.broker.zone = ACCOUNTS[step.text].name
+
+    def _client(self, pair: Pair, step: Step) -> None:
+        self._send(pair, step)
+
+    def _token(self, pair: Pair, step: Step) -> None:
+        token = step.data.replace(NONCE, _nonce_of(pair.client.last_token))
+        if step.number < 0:
+            data = len(token).to_bytes(4, "big") + token
+        else:
+            data = _request(SASL_AUTHENTICATE, step.number, {"auth_bytes": token})
+        self._send(pair, dataclasses.replace(step, data=data))
+
+    def _send(self, pair: Pair, step: Step) -> None:
+        pair.client.sent(step.data)
+        transport = pair.dialogue.client
+        for chunk in step.chunks():
+            if transport.closed:
+                return
+            pair.largest_chunk = max(pair.largest_chunk, len(chunk))
+            transport.receive(chunk)
+            self.playbook.loop.run_due()
+
+    def _broker_sends(self, pair: Pair, step: Step) -> None:
+        transport = pair.broker_transport
+        if transport is None or transport.closed:
+            return
+        waiting, data = pair.broker.waiting, step.data
+        if step.answers:
+            if not waiting:
+                return
+            data = data[:4] + waiting[0].broker_correlation_id.to_bytes(4, "big") + data[8:]
+        self._excuse(pair, data, step.damaged)
+        if waiting and data:
+            # whatever it is, it is taken for the answer to this one
+            waiting.popleft()
+        for chunk in dataclasses.replace(step, data=data).chunks():
+            if transport.closed:
+                return
+            transport.receive(chunk)
+            self.playbook.loop.run_due()
+
+    def _excuse(self, pair: Pair, data: bytes, damaged: bool) -> None:
+        if not pair.broker.waiting:
+            return
+        got = pair.broker.waiting[0]
+        if not damaged and got.key not in WITH_BLOBS:
+            return
+        if damaged and int.from_bytes(data[:4], "big") != len(data) - 4:
+            # what follows will be taken for its end
+            self._excuses.hear(data)
+        message = read_response(data, got)
+        if message is not None:
+            if damaged:
+                self._excuses.hear_passing(message, got.key)
+            self._excuses.hear_blobs(message, got)
+        elif got.key == FETCH and len(data) > STREAM_MIN_BYTES:
+            # streamed until it turns out to be broken
+            self._excuses.hear(data)
+
+    def _time(self, pair: Pair, step: Step) -> None:
+        self.playbook.loop.advance(step.number)
+
+    def _deadlines(self, pair: Pair, step: Step) -> None:
+        pair.session.check_deadlines(monotonic() + step.number)
+
+    def _stop_reading(self, pair: Pair, step: Step) -> None:
+        transport = _side(pair, step)
+        if transport is not None and not transport.closed:
+            transport.protocol.pause_writing()
+
+    def _read_again(self, pair: Pair, step: Step) -> None:
+        transport = _side(pair, step)
+        if transport is not None and not transport.closed:
+            transport.protocol.resume_writing()
+
+    def _hang_up(self, pair: Pair, step: Step) -> None:
+        transport = _side(pair, step)
+        if transport is not None and not transport.closed:
+            transport.hang_up()
+
+    def _drain(self, pair: Pair, step: Step) -> None:
+        if not pair.dialogue.client.closed:
+            pair.session.drain()
+
+    _ACTIONS: Final[Mapping[Kind, Callable[["World", Pair, Step], None]]] = {
+        Kind.SIGN_IN: _sign_in,
+        Kind.CLIENT: _client,
+        Kind.TOKEN: _token,
+        Kind.BROKER: _broker_sends,
+        Kind.TIME: _time,
+        Kind.DEADLINES: _deadlines,
+        Kind.STOP_READING: _stop_reading,
+        Kind.READ_AGAIN: _read_again,
+        Kind.HANG_UP: _hang_up,
+        Kind.DRAIN: _drain,
+    }
+
+    # invariants
+
+    def _look(self) -> None:
+        if self._errors.found:
+            error = self._errors.found[0]
+            raise Failure("internal error", _describe(error), _place(error))
+        for number, pair in list(self.pairs.items()):
+            self._read(pair)
+            self._check_bounds(pair)
+            if pair.dialogue.client.closed:
+                self._take_leave(number, pair)
+
+    def _read(self, pair: Pair) -> None:
+        client, broker = pair.dialogue.client, pair.broker_transport
+        if client.sent:
+            before = pair.client.answers
+            data = bytes(client.sent)
+            client.sent.clear()
+            pair.client.received(data)
+            self.outcomes["answered"] += pair.client.answers - before
+        if broker is not None and broker.sent:
+            data = bytes(broker.sent)
+            broker.sent.clear()
+            pair.broker.received(data)
+            if pair.broker.gives_up and not broker.closed:
+                broker.hang_up()
+                self.playbook.loop.run_due()
+
+    def _check_bounds(self, pair: Pair) -> None:
+        reader, pipeline = pair.session.reader, pair.session._pipeline
+        kept = sum(map(len, reader._chunks))
+        if kept != reader._chunks_bytes:
+            raise Failure("memory", f"the reader keeps {kept} bytes and counts {reader._chunks_bytes}")
+        if kept > reader.max_frame_bytes + 4 + pair.largest_chunk:
+            raise Failure("memory", f"the reader keeps {kept} bytes, frames may have {reader.max_frame_bytes}")
+        if pipeline is not None and pipeline.in_flight > LIMITS.requests_in_flight:
+            raise Failure("memory", f"{pipeline.in_flight} requests are in flight, {LIMITS.requests_in_flight} may be")
+
+    def _take_leave(self, number: int, pair: Pair) -> None:
+        self.playbook.loop.run_due()
+        self._read(pair)
+        pair.client.ended()
+        pair.end = pair.dialogue.ended
+        if pair.end not in ENDS:
+            raise Failure("reason", f"the connection ended with the reason {pair.end!r}", pair.end)
+        broker = pair.broker_transport
+        if broker is not None and not broker.closed:
+            raise Failure("left behind", f"the broker's connection is still open after {pair.end}", pair.end)
+        self.outcomes[pair.end] += 1
+        del self.pairs[number]
+
+    def finish(self) -> None:
+        """End what is left, and look for what stays behind."""
+        for number in list(self.pairs):
+            self.do(Step(Kind.HANG_UP, number, text="client"))
+        try:
+            self.playbook.loop.advance(3600)
+        except Exception as error:
+            raise Failure("exception", _describe(error), _place(error)) from error
+        self._look()
+        services = self.playbook.services
+        left = {
+            "connections": services.sessions,
+            "timers": self.playbook.loop._later,
+            "callbacks": self.playbook.loop._ready,
+            "bytes of the memory budget": services.budget._taken,
+            "waiting for memory": services.budget._waiting,
+            "signed-in connections in the metrics": sum(services.metrics.connections.values()),
+            "commits in turn": [zone.commits._lines for zone in services.zones.zones.values() if zone.commits._lines],
+        }
+        for what, some in left.items():
+            if some:
+                raise Failure("left behind", f"{what}: {some!r}", what)
+
+
+class _Errors(logging.Handler):
+    """Keeps our own failures, with their places."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[BaseException] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        self.found.append(error if error is not None else Exception(record.getMessage()))
+
+
+def _on_stuck(_signal: int, _frame: FrameType | None) -> None:
+    raise Stuck(f"a step takes more than {STEP_SECONDS:g} s")
+
+
+def _describe(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error, limit=-8)).rstrip()
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__} {where}"
+
+
+def _side(pair: Pair, step: Step) -> FakeTransport | None:
+    return pair.dialogue.client if step.text == "client" else pair.broker_transport
+
+
+def _request(key: int, version: int, fields: Mapping[str, Any]) -> bytes:
+    struct = request_struct(key, version)
+    body = encode(struct.new(**fields))
+    return request_head(len(body), key, version, 1, encode_client_id(b"app"), struct.flexible) + bytes(body)
+
+
+def _nonce_of(challenge: bytes) -> bytes:
+    """SCRAM's: `r=` up to the next comma."""
+    _, found, rest = challenge.partition(b"r=")
+    return rest.partition(b",")[0] if found else b"nonce"
