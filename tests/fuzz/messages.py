@@ -4,12 +4,15 @@ A field that `field_rules` calls a name draws from a `Palette`, every other one 
 How much of a message is awkward is drawn, too: a message of nothing but extremes never gets past the first check.
 """
 
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from random import Random
 from typing import Any, Final
 
+from policies.positions import MARK
+from policies.subscriptions import MEMO_MARK
 from protocol.codec import encode
 from protocol.headers import encode_client_id, request_head
 from protocol.schema import ZERO_ID, FieldSpec, Message, Struct, request_struct, response_struct
@@ -41,6 +44,30 @@ TEXTS: Final = (
     "\u202e\ufeff\u2028",
     "'\"{}[]%s\\",
 )
+STORED: Final = (
+    MARK,
+    MARK + "{}",
+    MARK + '{"orders":[5,-1,""],"twin":[7,3,"text"]}',
+    MARK + '{"orders":[1e999,-1,""]}',
+    MARK + '{"twin":[1,-1,"\\ud800"]}',
+    MARK + '{"twin":[-9223372036854775807,-2147483647,null],"x":[1]}',
+    MARK + "[" * 5000,
+)
+"""What the gateway itself writes into a commit's metadata, and what looks like it."""
+MEMBERS: Final = ("m1", "m2", "app-1", "")
+MEMOS: Final = tuple(
+    MEMO_MARK + urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    for text in (
+        '[["orders"],""]',
+        '[["twin","stock"],"ord.*"]',
+        '[["\\ud800"],"\\ud800"]',
+        "[[],[]]",
+        "[" * 5000,
+        "7",
+        "[1,2]",
+    )
+)
+"""What it tells a broker for a subscription, and what looks like it."""
 LONG_TEXTS: Final = ("y" * 5000, "☃" * 10_000, "z" * 32_767, "z" * 32_760)
 PATTERNS: Final = (
     "ord.*",
@@ -183,31 +210,31 @@ def _blob(draw: Draw, spec: FieldSpec) -> bytes:
     return blob if rng.random() < 0.85 else blob[: rng.randrange(len(blob) + 1)]
 
 
-def _named(spec: FieldSpec, rule: Rule) -> Callable[[Draw], Any] | None:
+_NAMES: Final[Mapping[Rule, Callable[[Draw], Any]]] = {
+    Rule.TOPIC: lambda draw: _topic(draw)[0],
+    Rule.TOPIC_ID: lambda draw: _topic(draw)[1],
+    Rule.GROUP: lambda draw: _key(draw, draw.palette.groups),
+    Rule.TRANSACTION: lambda draw: _key(draw, draw.palette.transactions),
+    Rule.COORDINATOR: lambda draw: _key(draw, (*draw.palette.groups, *draw.palette.transactions)),
+    Rule.RESOURCE: lambda draw: draw.rng.choice((_topic(draw)[0], _key(draw, draw.palette.groups), "1", "")),
+    Rule.PATTERN: lambda draw: draw.rng.choice(MEMOS if draw.palette.secrets else PATTERNS),
+    Rule.MEMBER: lambda draw: draw.rng.choice(MEMBERS) if draw.rng.random() < 0.8 else random_text(draw.rng),
+    Rule.OWN_TEXT: lambda draw: draw.rng.choice(STORED) if draw.rng.random() < 0.4 else random_text(draw.rng),
+}
+
+
+def _named(spec: FieldSpec, rule: Rule | None) -> Callable[[Draw], Any] | None:
     """What draws a value for a field that is a name; None where the rule says nothing about its value."""
-    match rule:
-        case Rule.TOPIC:
-            return lambda draw: _topic(draw)[0]
-        case Rule.TOPIC_ID:
-            return lambda draw: _topic(draw)[1]
-        case Rule.GROUP:
-            return lambda draw: _key(draw, draw.palette.groups)
-        case Rule.TRANSACTION:
-            return lambda draw: _key(draw, draw.palette.transactions)
-        case Rule.COORDINATOR:
-            return lambda draw: _key(draw, (*draw.palette.groups, *draw.palette.transactions))
-        case Rule.RESOURCE:
-            return lambda draw: draw.rng.choice((_topic(draw)[0], _key(draw, draw.palette.groups), "1", ""))
-        case Rule.BLOB:
-            return lambda draw: _blob(draw, spec)
-        case Rule.PATTERN:
-            return lambda draw: draw.rng.choice(PATTERNS)
-    return None
+    if rule is Rule.BLOB:
+        return lambda draw: _blob(draw, spec)
+    if rule is None or (rule is not Rule.TOPIC_ID and spec.kafka_type != "string"):
+        return None
+    return _NAMES.get(rule)
 
 
 def _leaf(spec: FieldSpec, rule: Rule | None, tame_values: Sequence[Any]) -> Maker:
     """One value of a field that isn't a struct."""
-    named = _named(spec, rule) if rule is not None else None
+    named = _named(spec, rule)
     if named is not None:
         draw_name = named
         return lambda draw, _depth: draw_name(draw)

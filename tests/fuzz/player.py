@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -17,7 +18,6 @@ from tests.fuzz.messages import (
     SECRET,
     SECRET_ID,
     Palette,
-    draw_message,
     draw_request,
     draw_response_body,
     random_text,
@@ -27,8 +27,9 @@ from tests.fuzz.mutations import RESPONSE_MUTATIONS, mutate, with_length
 from tests.fuzz.stage import ACCOUNTS, Pair, World
 from tests.fuzz.steps import EVERY_BYTE, WHOLE, Kind, Script, Step
 from tests.fuzz.tokens import TOKEN_VERSIONS, draw_mechanism, draw_token
+from tests.unit.protocol.messages import with_unknown_tag
 from tests.unit.proxy.borders import ALIASES, BACKING, BACKING_IDS, GROUPS, PREFIX, TRANSACTIONS
-from tests.unit.proxy.field_rules import RESPONSE
+from tests.unit.proxy.coordinator import Coordinator
 from tests.unit.proxy.playbook import MAPPED_BROKERS, ZONE, BrokerGot, Playbook
 from tests.unit.proxy.scenes import STRANGERS, VARIANTS, make_answer
 from tests.unit.proxy.synthesis import Canaries, topic_id
@@ -46,6 +47,7 @@ ALL: Final = tuple(API_NAMES)
 GROUP_KEYS: Final = (8, 9, 10, 11, 12, 13, 14, 15, 16, 42, 47, 68, 69)
 TRANSACTION_KEYS: Final = (0, 22, 24, 25, 26, 28, 65, 66, 10)
 RECORD_KEYS: Final = (0, 1, 2, 3, 23)
+COORDINATED: Final = (8, 9, 28, 47)
 
 OUTSIDE: Final = tuple((topic, topic_id(topic)) for topic in ("elsewhere", OTHER_TOPIC)) + tuple(
     zip(BACKING, BACKING_IDS, strict=True)
@@ -123,6 +125,8 @@ class Player:
         self._next_pair = 1
         self._last_frame = b"\0\0\0\x00"
         self._secrets = Marked("broker")
+        self._coordinator = Coordinator()
+        self._broker_is_away = False
 
     def play(self, frames: int = WORLD_FRAMES) -> None:
         pairs = self._rng.choice((1, 1, 2, MAX_PAIRS))
@@ -139,6 +143,10 @@ class Player:
         self._personas[number] = _persona(self._rng, self._world.mechanisms)
         broker_id = 0 if self._rng.random() < 0.1 else self._rng.choice(MAPPED_BROKERS)
         self._world.do(Step(Kind.CONNECT, number, number=broker_id))
+        if self._broker_is_away or self._rng.random() < 0.05:
+            text = "an answer" if self._broker_is_away else self._rng.choice(("a refusal", "an end at once"))
+            self._broker_is_away = not self._broker_is_away
+            self._world.do(Step(Kind.CONNECTS, number, text=text))
 
     def _move(self, number: int) -> Step:
         pair, persona, rng = self._world.pairs[number], self._personas[number], self._rng
@@ -157,13 +165,15 @@ class Player:
         return self._requests(number, persona)
 
     def _event(self, number: int, rng: Random) -> Step:
-        match rng.randrange(12):
+        match rng.randrange(13):
+            case 12:
+                return Step(Kind.ZONES, number, text=rng.choice(("few", "all", "all")))
             case 0:
                 return Step(Kind.HANG_UP, number, text=rng.choice(("client", "broker")))
             case 1:
                 return Step(Kind.DRAIN, number)
             case 2:
-                return Step(Kind.DEADLINES, number, number=rng.choice((1, 5, 12, 40, 700)))
+                return Step(Kind.DEADLINES, number, number=rng.choice((1, 5, 12, 40, 100, 700)))
             case 3 | 4:
                 return Step(Kind.STOP_READING, number, text=rng.choice(("client", "broker")))
             case 5 | 6 | 7:
@@ -220,6 +230,8 @@ class Player:
             return self._token(number, persona)
         if roll < 0.06:
             return self._large(number, persona)
+        if roll < 0.10:
+            return self._fetch(number, persona)
         count = rng.choice((1, 1, 1, 2, 3, 6, 12))
         data = b"".join(self._frame(persona) for _ in range(count))
         persona.frames_left -= count
@@ -282,6 +294,30 @@ class Player:
         )
         return with_header(rng, PRODUCE, version, bytes(encode(message)), struct.flexible)
 
+    def _fetch(self, number: int, persona: Persona) -> Step:
+        """One of an ordinary consumer, whose answer can be handed on while it comes in."""
+        rng = self._rng
+        version = rng.randint(*OFFERED[FETCH])
+        struct = request_struct(FETCH, version)
+        topic = struct.nested("topics")
+        partition = topic.nested("partitions")
+        chosen = rng.sample(self._palette.topics, rng.choice((1, 1, 2, 2, 3)))
+        topics = tuple(
+            topic.fit(
+                topic=name,
+                topic_id=identity,
+                partitions=tuple(partition.fit(partition=index) for index in range(rng.choice((1, 2)))),
+            )
+            for name, identity in chosen
+        )
+        message = struct.fit(
+            max_wait=500, min_bytes=1, max_bytes=1 << 20, session_epoch=rng.choice((0, -1)), topics=topics
+        )
+        frame = with_header(rng, FETCH, version, bytes(encode(message)), struct.flexible)
+        frame = self._damaged(frame, persona.damaged / 2)
+        persona.frames_left -= 1
+        return Step(Kind.CLIENT, number, frame, cut=self._cut(frame), frames=1)
+
     def _cut(self, data: bytes) -> int:
         roll = self._rng.random()
         if roll < 0.1 and len(data) <= SPLIT_BYTES:
@@ -318,22 +354,51 @@ class Player:
 
     def _response_body(self, got: BrokerGot) -> bytes:
         rng = self._rng
+        if got.key == FETCH and rng.random() < 0.5:
+            return _fetched(rng, got)
+        if got.key in COORDINATED and rng.random() < 0.5:
+            with suppress(AssertionError):
+                return bytes(encode(self._coordinator.response(got)))
         if rng.random() < 0.45:
-            message = make_answer(got, rng.choice(VARIANTS), self._secrets)
-        elif got.key != FETCH:
-            return draw_response_body(rng, got.key, got.version, BROKER_PALETTE)
-        else:
-            message = draw_message(rng, got.key, got.version, RESPONSE, BROKER_PALETTE)
-        if got.key == FETCH and rng.random() < 0.15:
-            _enlarge(rng, message)
-        return bytes(encode(message))
+            return bytes(encode(make_answer(got, rng.choice(VARIANTS), self._secrets)))
+        return draw_response_body(rng, got.key, got.version, BROKER_PALETTE)
 
 
-def _enlarge(rng: Random, message: Message) -> None:
-    for topic in message.responses:
-        for partition in topic.partitions:
-            if rng.random() < 0.5:
-                partition.records = bytes(rng.choice((100, 33_000, 70_000)))
+def _fetched(rng: Random, got: BrokerGot) -> bytes:
+    """An answer with records, and with what newer brokers add to it."""
+    struct = response_struct(got.key, got.version)
+    struct = with_unknown_tag(struct) if rng.random() < 0.2 else struct
+    topic = struct.nested("responses")
+    partition = topic.nested("partitions")
+    leader = partition.nested("current_leader") if "current_leader" in partition.names else None
+    large = rng.random() < 0.6
+
+    def answer(asked: Message) -> Message:
+        size = rng.choice((0, 10, 33_000, 70_000)) if large else 10
+        moved = leader is not None and rng.random() < 0.2
+        return partition.fit(
+            partition_index=asked.partition,
+            error_code=6 if moved else 0,
+            records=None if rng.random() < 0.1 else bytes(size),
+            aborted_transactions=rng.choice((None, ())),
+            **(
+                {"current_leader": leader.new(leader_id=rng.choice((1, 9)), leader_epoch=3)} if moved and leader else {}
+            ),
+        )
+
+    topics = tuple(
+        topic.fit(
+            topic=getattr(asked, "topic", ""),
+            topic_id=getattr(asked, "topic_id", b""),
+            partitions=tuple(answer(each) for each in asked.partitions),
+        )
+        for asked in got.message.topics
+    )
+    nodes = {}
+    if "node_endpoints" in struct.names and rng.random() < 0.3:
+        node = struct.nested("node_endpoints")
+        nodes["node_endpoints"] = tuple(node.new(node_id=each, host=f"{SECRET}-{each}", port=9092) for each in (1, 9))
+    return bytes(encode(struct.fit(responses=topics, **nodes)))
 
 
 def play_world(seed: int, index: int, frames: int = WORLD_FRAMES) -> tuple[World, Failure | None]:

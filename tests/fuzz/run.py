@@ -17,7 +17,7 @@ from tests.fuzz.reduce import shorter
 from tests.fuzz.steps import Script
 
 REPORT_SECONDS: Final = 2.0
-REDUCE_SECONDS: Final = 60.0
+REDUCE_SECONDS: Final = 30.0
 MAX_FAILURES: Final = 10
 SHOWN_STEPS: Final = 30
 

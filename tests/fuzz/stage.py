@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 
 from policies.zone import Alias, Permission, Zone
 from protocol.codec import encode
+from protocol.features import Features
 from protocol.framing import STREAM_MIN_BYTES
 from protocol.headers import encode_client_id, request_head
 from protocol.sasl import build_plain
@@ -38,6 +39,7 @@ from tests.unit.proxy.playbook import (
     SASL_AUTHENTICATE,
     SASL_HANDSHAKE,
     ZONE,
+    BrokerGot,
     Dialogue,
     Plans,
     Playbook,
@@ -61,6 +63,11 @@ ACCOUNTS: Final[Mapping[str, Zone]] = {zone.service_account: zone for zone in (Z
 ENDS: Final = frozenset(CloseReason) - {CloseReason.INTERNAL_ERROR}
 
 
+FEATURES: Final = Features(
+    {"transaction.version": (0, 2), "group.version": (0, 1), "metadata.version": (1, 29), "☃": (-1, 32_767)},
+    {"transaction.version": 2, "group.version": 1, "metadata.version": 29, "☃": -5},
+    7,
+)
 LEAST: Final = {3: 12, 8: 8, 9: 8}
 """Versions that the gateway itself uses towards brokers; all since Kafka 3.1 have them."""
 
@@ -93,6 +100,8 @@ class Pair:
         self.client = ClientSide(playbook, excuses)
         self.broker = BrokerSide(playbook)
         self.largest_chunk = 0
+        self.broker_owes = 0
+        """Bytes of a frame that it has begun."""
         self.end = ""
 
     @property
@@ -116,7 +125,12 @@ class World:
         config = dataclasses.replace(CONFIG, limits=LIMITS)
         self.setting = setting
         self.playbook = Playbook(
-            (ZONE, OTHER), broker_versions=dict(versions), plans=plans, budget=400_000, config=config
+            (ZONE, OTHER),
+            broker_versions=dict(versions),
+            features=FEATURES,
+            plans=plans,
+            budget=200_000,
+            config=config,
         )
         self.mechanisms = tuple(self.playbook.services.mechanisms)
         listener = self.playbook.listener
@@ -198,50 +212,50 @@ class World:
 
     def _send(self, pair: Pair, step: Step) -> None:
         pair.client.sent(step.data)
-        transport = pair.dialogue.client
-        for chunk in step.chunks():
-            if transport.closed:
-                return
-            pair.largest_chunk = max(pair.largest_chunk, len(chunk))
-            transport.receive(chunk)
-            self.playbook.loop.run_due()
+        pair.largest_chunk = max(pair.largest_chunk, len(step.data))
+        self._deliver(pair.dialogue.client, step)
 
     def _broker_sends(self, pair: Pair, step: Step) -> None:
         transport = pair.broker_transport
         if transport is None or transport.closed:
             return
-        waiting, data = pair.broker.waiting, step.data
+        if pair.broker_owes > 0:
+            # more of a frame that has begun
+            self._excuses.hear(step.data)
+            pair.broker_owes -= len(step.data)
+            self._deliver(transport, step)
+        elif pair.broker.waiting or not step.answers:
+            self._deliver(transport, self._begin_answer(pair, step))
+
+    def _begin_answer(self, pair: Pair, step: Step) -> Step:
+        """Whatever it is, it is taken for the answer to what waits longest."""
+        data = step.data
+        pair.broker_owes = 4 + int.from_bytes(data[:4], "big") - len(data)
+        if not pair.broker.waiting:
+            return step
+        got = pair.broker.waiting.popleft()
         if step.answers:
-            if not waiting:
-                return
-            data = data[:4] + waiting[0].broker_correlation_id.to_bytes(4, "big") + data[8:]
-        self._excuse(pair, data, step.damaged)
-        if waiting and data:
-            # whatever it is, it is taken for the answer to this one
-            waiting.popleft()
-        for chunk in dataclasses.replace(step, data=data).chunks():
+            data = data[:4] + got.broker_correlation_id.to_bytes(4, "big") + data[8:]
+        if step.damaged or pair.broker_owes or got.key in WITH_BLOBS:
+            self._excuse(got, data, pair.broker_owes != 0, step.damaged)
+        return dataclasses.replace(step, data=data)
+
+    def _excuse(self, got: BrokerGot, data: bytes, partial: bool, damaged: bool) -> None:
+        """What a broker says where everything passes may be seen, and whatever stands in what can't be read here."""
+        message = read_response(data, got)
+        if message is not None:
+            self._excuses.hear_blobs(message, got)
+            if damaged:
+                self._excuses.hear_passing(message, got.key)
+        elif partial or (got.key == FETCH and len(data) > STREAM_MIN_BYTES):
+            self._excuses.hear(data)
+
+    def _deliver(self, transport: FakeTransport, step: Step) -> None:
+        for chunk in step.chunks():
             if transport.closed:
                 return
             transport.receive(chunk)
             self.playbook.loop.run_due()
-
-    def _excuse(self, pair: Pair, data: bytes, damaged: bool) -> None:
-        if not pair.broker.waiting:
-            return
-        got = pair.broker.waiting[0]
-        if not damaged and got.key not in WITH_BLOBS:
-            return
-        if damaged and int.from_bytes(data[:4], "big") != len(data) - 4:
-            # what follows will be taken for its end
-            self._excuses.hear(data)
-        message = read_response(data, got)
-        if message is not None:
-            if damaged:
-                self._excuses.hear_passing(message, got.key)
-            self._excuses.hear_blobs(message, got)
-        elif got.key == FETCH and len(data) > STREAM_MIN_BYTES:
-            # streamed until it turns out to be broken
-            self._excuses.hear(data)
 
     def _time(self, pair: Pair, step: Step) -> None:
         self.playbook.loop.advance(step.number)
@@ -252,11 +266,13 @@ class World:
     def _stop_reading(self, pair: Pair, step: Step) -> None:
         transport = _side(pair, step)
         if transport is not None and not transport.closed:
+            transport.takes_nothing = True
             transport.protocol.pause_writing()
 
     def _read_again(self, pair: Pair, step: Step) -> None:
         transport = _side(pair, step)
         if transport is not None and not transport.closed:
+            transport.takes_nothing = False
             transport.protocol.resume_writing()
 
     def _hang_up(self, pair: Pair, step: Step) -> None:
@@ -267,6 +283,18 @@ class World:
     def _drain(self, pair: Pair, step: Step) -> None:
         if not pair.dialogue.client.closed:
             pair.session.drain()
+
+    def _zones(self, pair: Pair, step: Step) -> None:
+        """As `Gateway.apply` does it."""
+        few = dataclasses.replace(ZONE, aliases=ZONE.aliases[:2])
+        shrunken = self.playbook.apply((few if step.text == "few" else ZONE, OTHER))
+        for session in list(self.playbook.services.sessions):
+            if session.zone_name in shrunken:
+                session.close(CloseReason.ZONE_CHANGED)
+
+    def _connects(self, pair: Pair, step: Step) -> None:
+        self.playbook.broker_answers_connects = step.text != "a refusal"
+        self.playbook.broker_goes_at_once = step.text == "an end at once"
 
     _ACTIONS: Final[Mapping[Kind, Callable[["World", Pair, Step], None]]] = {
         Kind.SIGN_IN: _sign_in,
@@ -279,6 +307,8 @@ class World:
         Kind.READ_AGAIN: _read_again,
         Kind.HANG_UP: _hang_up,
         Kind.DRAIN: _drain,
+        Kind.ZONES: _zones,
+        Kind.CONNECTS: _connects,
     }
 
     # invariants
@@ -323,6 +353,8 @@ class World:
         self.playbook.loop.run_due()
         self._read(pair)
         pair.client.ended()
+        if pair.dialogue.client.takes_nothing or _takes_nothing(pair.broker_transport):
+            pair.session.check_deadlines(monotonic() + LIMITS.close_seconds + 1)
         pair.end = pair.dialogue.ended
         if pair.end not in ENDS:
             raise Failure("reason", f"the connection ended with the reason {pair.end!r}", pair.end)
@@ -380,6 +412,10 @@ def _place(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__} {where}"
+
+
+def _takes_nothing(transport: FakeTransport | None) -> bool:
+    return transport is not None and transport.takes_nothing
 
 
 def _side(pair: Pair, step: Step) -> FakeTransport | None:

@@ -27,6 +27,8 @@ class Kind(StrEnum):
     READ_AGAIN = "reads again"
     HANG_UP = "hangs up"
     DRAIN = "the gateway drains it"
+    ZONES = "aliases are in the zone from now on"
+    CONNECTS = "is what new connections to brokers meet"
 
 
 @dataclass(frozen=True, slots=True)
