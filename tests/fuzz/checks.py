@@ -159,7 +159,6 @@ class ClientSide:
         self._incoming = bytearray()
         self._tail = b""
         self._raw_tokens = False
-        self._signed_in = False
 
     def sent(self, data: bytes) -> None:
         self._excuses.hear(self._tail + data)
@@ -210,7 +209,7 @@ class ClientSide:
         self.answers += 1
         self.last_token = frame[4:]
         if not self.last_token or self.last_token.startswith(b"v="):
-            self._raw_tokens, self._signed_in = False, True
+            self._raw_tokens = False
 
     def _take_answer(self, asked: Asked, frame: bytes) -> None:
         place = f"{asked.key} v{asked.version}"
@@ -223,7 +222,7 @@ class ClientSide:
             answer = decode(struct, frame, response_body(frame, 0, len(frame), flexible))
         except (ProtocolError, UnknownAPIKey, UnknownEntity) as error:
             raise Failure("answer", f"the answer to {place} can't be read: {error}", place) from None
-        if asked.key == SASL_HANDSHAKE and version == 0 and not answer.error_code and not self._signed_in:
+        if asked.key == SASL_HANDSHAKE and version == 0 and not answer.error_code:
             self._raw_tokens = True
         self.last_token = getattr(answer, "auth_bytes", b"")
         if self.zone == ZONE.name:

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -10,29 +9,25 @@ from typing import Final
 from protocol.codec import encode
 from protocol.framing import STREAM_MIN_BYTES
 from protocol.headers import response_head
-from protocol.schema import API_NAMES, Message, known_versions, request_struct, response_struct
+from protocol.schema import API_NAMES, known_versions, request_struct, response_struct
 from proxy.apis.plan import Treatment
 from proxy.apis.table import OFFERED, TABLE, all_plans
+from tests.fuzz.answers import Answers
 from tests.fuzz.checks import API_VERSIONS, FETCH, OTHER_TOPIC, PRODUCE, SASL_HANDSHAKE, Failure
 from tests.fuzz.messages import (
-    SECRET,
-    SECRET_ID,
     Palette,
     draw_request,
-    draw_response_body,
     random_text,
     with_header,
 )
 from tests.fuzz.mutations import RESPONSE_MUTATIONS, mutate, with_length
-from tests.fuzz.stage import ACCOUNTS, Pair, World
+from tests.fuzz.settings import ACCOUNTS
+from tests.fuzz.stage import Pair, World
 from tests.fuzz.steps import EVERY_BYTE, WHOLE, Kind, Script, Step
 from tests.fuzz.tokens import TOKEN_VERSIONS, draw_mechanism, draw_token
-from tests.unit.protocol.messages import with_unknown_tag
 from tests.unit.proxy.borders import ALIASES, BACKING, BACKING_IDS, GROUPS, PREFIX, TRANSACTIONS
-from tests.unit.proxy.coordinator import Coordinator
-from tests.unit.proxy.playbook import MAPPED_BROKERS, ZONE, BrokerGot, Playbook
-from tests.unit.proxy.scenes import STRANGERS, VARIANTS, make_answer
-from tests.unit.proxy.synthesis import Canaries, topic_id
+from tests.unit.proxy.playbook import MAPPED_BROKERS, ZONE, Playbook
+from tests.unit.proxy.synthesis import topic_id
 
 WORLD_FRAMES: Final = 300
 """Then a new world, so that a failure's steps stay few; long enough for members, transactions and ids to meet."""
@@ -47,18 +42,11 @@ ALL: Final = tuple(API_NAMES)
 GROUP_KEYS: Final = (8, 9, 10, 11, 12, 13, 14, 15, 16, 42, 47, 68, 69)
 TRANSACTION_KEYS: Final = (0, 22, 24, 25, 26, 28, 65, 66, 10)
 RECORD_KEYS: Final = (0, 1, 2, 3, 23)
-COORDINATED: Final = (8, 9, 28, 47)
 
 OUTSIDE: Final = tuple((topic, topic_id(topic)) for topic in ("elsewhere", OTHER_TOPIC)) + tuple(
     zip(BACKING, BACKING_IDS, strict=True)
 )
 OUTSIDE_KEYS: Final = (f"{PREFIX}g", "other:g", "other:tx", "stranger-group", f"{PREFIX}tx")
-BROKER_PALETTE: Final = Palette(
-    topics=(*zip(BACKING, BACKING_IDS, strict=True), *STRANGERS.topics, (OTHER_TOPIC, topic_id(OTHER_TOPIC))),
-    groups=(*(PREFIX + group for group in GROUPS), "other:g", "stranger-group"),
-    transactions=(*(PREFIX + one for one in TRANSACTIONS), "other:tx", "stranger-tx"),
-    secrets=True,
-)
 
 
 def client_palette(playbook: Playbook) -> Palette:
@@ -70,17 +58,6 @@ def client_palette(playbook: Playbook) -> Palette:
         other_topics=OUTSIDE,
         other_keys=OUTSIDE_KEYS,
     )
-
-
-class Marked(Canaries):
-    """Canaries of which one pattern finds all that must not pass."""
-
-    def value(self, kafka_type: str, path: str, may_pass: bool) -> object:
-        self._count += 1
-        if kafka_type == "uuid":
-            return topic_id(str(self._count)) if may_pass else SECRET_ID + self._count.to_bytes(3, "big")
-        text = f"passing-{self._count}" if may_pass else f"{SECRET}-{self._count}"
-        return text if kafka_type == "string" else text.encode()
 
 
 @dataclass(slots=True)
@@ -124,8 +101,7 @@ class Player:
         self._personas: dict[int, Persona] = {}
         self._next_pair = 1
         self._last_frame = b"\0\0\0\x00"
-        self._secrets = Marked("broker")
-        self._coordinator = Coordinator()
+        self._answers = Answers()
         self._broker_is_away = False
 
     def play(self, frames: int = WORLD_FRAMES) -> None:
@@ -188,7 +164,7 @@ class Player:
         persona.frames_left -= 1
         if persona.signs_in and not persona.tried_sign_in:
             persona.tried_sign_in = True
-            return Step(Kind.SIGN_IN, number, text=persona.user, cut=rng.choice((WHOLE, WHOLE, EVERY_BYTE)), frames=2)
+            return self._sign_in(number, persona.user)
         if persona.frames_left <= 0 and rng.random() < 0.3:
             return Step(Kind.HANG_UP, number, text="client")
         match rng.randrange(8):
@@ -204,6 +180,13 @@ class Player:
             (rng.randbytes(rng.randrange(1, 60)), b"\x16\x03\x01\x02\0\x01", b"GET / HTTP/1.1\r\n\r\n")
         )
         return Step(Kind.CLIENT, number, rubbish, cut=self._cut(rubbish), frames=1)
+
+    def _sign_in(self, number: int, user: str) -> Step:
+        """Mostly with the mechanism that costs the least."""
+        rng, known = self._rng, [name for name in self._world.mechanisms if name.startswith(("PLAIN", "SCRAM"))]
+        name = "PLAIN" if rng.random() < 0.95 else rng.choice(known)
+        cut = rng.choice((WHOLE, WHOLE, EVERY_BYTE))
+        return Step(Kind.SIGN_IN, number, name.encode(), text=user, cut=cut, frames=2)
 
     def _handshake(self, number: int, persona: Persona) -> Step:
         version = self._rng.choice((0, 1, 1))
@@ -224,6 +207,8 @@ class Player:
     def _requests(self, number: int, persona: Persona) -> Step:
         rng = self._rng
         roll = rng.random()
+        if roll < 0.01:
+            return self._sign_in(number, rng.choice((persona.user, persona.user, *ACCOUNTS)))
         if roll < 0.02:
             return self._handshake(number, persona)
         if roll < 0.04:
@@ -320,7 +305,7 @@ class Player:
 
     def _cut(self, data: bytes) -> int:
         roll = self._rng.random()
-        if roll < 0.1 and len(data) <= SPLIT_BYTES:
+        if roll < 0.12 and len(data) <= SPLIT_BYTES:
             return EVERY_BYTE
         return self._rng.randrange(2, 1 << 30) if roll < 0.2 else WHOLE
 
@@ -332,7 +317,7 @@ class Player:
             data = rng.randbytes(rng.randrange(1, 60))
             return Step(Kind.BROKER, number, data, cut=self._cut(data), damaged=True, frames=1)
         flexible = response_struct(got.key, got.version).flexible
-        body = self._response_body(got)
+        body = self._answers.body(rng, got)
         frame = response_head(len(body), 0, flexible) + body
         damaged = rng.random() < persona.broker_damaged
         if damaged:
@@ -352,59 +337,11 @@ class Player:
         persona.broker_pending.extend(parts[1:])
         return dataclasses.replace(step, data=parts[0], cut=WHOLE)
 
-    def _response_body(self, got: BrokerGot) -> bytes:
-        rng = self._rng
-        if got.key == FETCH and rng.random() < 0.5:
-            return _fetched(rng, got)
-        if got.key in COORDINATED and rng.random() < 0.5:
-            with suppress(AssertionError):
-                return bytes(encode(self._coordinator.response(got)))
-        if rng.random() < 0.45:
-            return bytes(encode(make_answer(got, rng.choice(VARIANTS), self._secrets)))
-        return draw_response_body(rng, got.key, got.version, BROKER_PALETTE)
-
-
-def _fetched(rng: Random, got: BrokerGot) -> bytes:
-    """An answer with records, and with what newer brokers add to it."""
-    struct = response_struct(got.key, got.version)
-    struct = with_unknown_tag(struct) if rng.random() < 0.2 else struct
-    topic = struct.nested("responses")
-    partition = topic.nested("partitions")
-    leader = partition.nested("current_leader") if "current_leader" in partition.names else None
-    large = rng.random() < 0.6
-
-    def answer(asked: Message) -> Message:
-        size = rng.choice((0, 10, 33_000, 70_000)) if large else 10
-        moved = leader is not None and rng.random() < 0.2
-        return partition.fit(
-            partition_index=asked.partition,
-            error_code=6 if moved else 0,
-            records=None if rng.random() < 0.1 else bytes(size),
-            aborted_transactions=rng.choice((None, ())),
-            **(
-                {"current_leader": leader.new(leader_id=rng.choice((1, 9)), leader_epoch=3)} if moved and leader else {}
-            ),
-        )
-
-    topics = tuple(
-        topic.fit(
-            topic=getattr(asked, "topic", ""),
-            topic_id=getattr(asked, "topic_id", b""),
-            partitions=tuple(answer(each) for each in asked.partitions),
-        )
-        for asked in got.message.topics
-    )
-    nodes = {}
-    if "node_endpoints" in struct.names and rng.random() < 0.3:
-        node = struct.nested("node_endpoints")
-        nodes["node_endpoints"] = tuple(node.new(node_id=each, host=f"{SECRET}-{each}", port=9092) for each in (1, 9))
-    return bytes(encode(struct.fit(responses=topics, **nodes)))
-
 
 def play_world(seed: int, index: int, frames: int = WORLD_FRAMES) -> tuple[World, Failure | None]:
     """Play the world of this number; the failure that ended it, if one did."""
     rng = Random(f"{seed}/{index}")  # noqa: S311 - test data
-    world = World(rng.choice(("newest", "newest", "newest", "older", "few", "typed")))
+    world = World(rng.choice(("newest", "newest", "newest", "newest", "older", "few", "typed", "short")))
     with world:
         try:
             Player(world, rng).play(frames)

@@ -6,86 +6,28 @@ import signal
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from time import monotonic, process_time
 from types import FrameType
 from typing import Any, Final, Self
 
-from policies.zone import Alias, Permission, Zone
 from protocol.codec import encode
-from protocol.features import Features
 from protocol.framing import STREAM_MIN_BYTES
 from protocol.headers import encode_client_id, request_head
-from protocol.sasl import build_plain
 from protocol.schema import request_struct
-from proxy.apis.table import plans_for
 from proxy.close import CloseReason
-from proxy.config import Limits
-from tests.fuzz.checks import (
-    FETCH,
-    OTHER_TOPIC,
-    OTHER_ZONE,
-    WITH_BLOBS,
-    BrokerSide,
-    ClientSide,
-    Excuses,
-    Failure,
-    read_response,
-)
+from proxy.flow import MemoryBudget
+from tests.fuzz.checks import FETCH, WITH_BLOBS, BrokerSide, ClientSide, Excuses, Failure, read_response
+from tests.fuzz.settings import ENDS, FEATURES, LIMITS, OTHER, SETTINGS, config_of
+from tests.fuzz.sign_in import tokens_of
 from tests.fuzz.steps import Kind, Step
-from tests.unit.proxy.playbook import (
-    BROKER_VERSIONS,
-    CONFIG,
-    PASSWORD,
-    SASL_AUTHENTICATE,
-    SASL_HANDSHAKE,
-    ZONE,
-    BrokerGot,
-    Dialogue,
-    Plans,
-    Playbook,
-    typed_plans,
-)
+from tests.unit.proxy.playbook import SASL_AUTHENTICATE, SASL_HANDSHAKE, ZONE, BrokerGot, Dialogue, Playbook
 from tests.unit.proxy.transports import FakeTransport
 
 NONCE: Final = b"{nonce}"
 """In a token, stands for what the last challenge has as its nonce."""
 STEP_SECONDS: Final = 10.0
 """Of processor time for one step; the slowest known takes a fraction of a second."""
-LIMITS: Final = Limits(
-    frame_bytes_before_authentication=16_384,
-    frame_bytes=1 << 20,
-    request_bytes=131_072,
-    requests_in_flight=8,
-)
-"""Small enough to be met."""
-OTHER: Final = Zone(OTHER_ZONE, "cluster", "janedoe", (Alias("orders", OTHER_TOPIC, Permission.WRITE),))
-ACCOUNTS: Final[Mapping[str, Zone]] = {zone.service_account: zone for zone in (ZONE, OTHER)}
-ENDS: Final = frozenset(CloseReason) - {CloseReason.INTERNAL_ERROR}
-
-
-FEATURES: Final = Features(
-    {"transaction.version": (0, 2), "group.version": (0, 1), "metadata.version": (1, 29), "☃": (-1, 32_767)},
-    {"transaction.version": 2, "group.version": 1, "metadata.version": 29, "☃": -5},
-    7,
-)
-LEAST: Final = {3: 12, 8: 8, 9: 8}
-"""Versions that the gateway itself uses towards brokers; all since Kafka 3.1 have them."""
-
-
-def _older(share: float) -> dict[int, tuple[int, int]]:
-    return {
-        key: (low, max(low + int((high - low) * share), LEAST.get(key, 0)))
-        for key, (low, high) in BROKER_VERSIONS.items()
-    }
-
-
-SETTINGS: Final[Mapping[str, tuple[dict[int, tuple[int, int]], Plans]]] = {
-    "newest": (dict(BROKER_VERSIONS), plans_for),
-    "older": (_older(0.6), plans_for),
-    "few": ({key: BROKER_VERSIONS[key] for key in (0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 18)}, plans_for),
-    "typed": (dict(BROKER_VERSIONS), typed_plans),
-}
-"""Brokers of different age; the last one is met without byte paths."""
 
 
 class Stuck(BaseException):
@@ -121,16 +63,15 @@ class World:
     """A context manager, as a playbook is. `do` raises Failure."""
 
     def __init__(self, setting: str) -> None:
-        versions, plans = SETTINGS[setting]
-        config = dataclasses.replace(CONFIG, limits=LIMITS)
+        fixed = SETTINGS[setting]
         self.setting = setting
         self.playbook = Playbook(
             (ZONE, OTHER),
-            broker_versions=dict(versions),
+            broker_versions=dict(fixed.versions),
             features=FEATURES,
-            plans=plans,
+            plans=fixed.plans,
             budget=200_000,
-            config=config,
+            config=config_of(fixed),
         )
         self.mechanisms = tuple(self.playbook.services.mechanisms)
         listener = self.playbook.listener
@@ -190,14 +131,19 @@ class World:
             self.pairs[step.pair] = Pair(self.playbook, step.number or None, self._excuses)
 
     def _sign_in(self, pair: Pair, step: Step) -> None:
-        for key, version, fields in (
-            (SASL_HANDSHAKE, 1, {"mechanism": "PLAIN"}),
-            (SASL_AUTHENTICATE, 2, {"auth_bytes": build_plain(step.text, PASSWORD)}),
-        ):
-            self._send(pair, dataclasses.replace(step, data=_request(key, version, fields)))
-            self._read(pair)
+        """As a client that knows its password, with the mechanism that the step's data names."""
+        mechanism = step.data.decode()
+        tokens = tokens_of(mechanism, step.text)
+        self._ask(pair, step, SASL_HANDSHAKE, 1, mechanism=mechanism)
+        with suppress(StopIteration):
+            while not pair.dialogue.client.closed:
+                self._ask(pair, step, SASL_AUTHENTICATE, 2, auth_bytes=tokens.send(pair.client.last_token))
         if pair.session._authentication.principal is not None:
-            pair.client.zone = pair.broker.zone = ACCOUNTS[step.text].name
+            pair.client.zone = pair.broker.zone = pair.session.zone_name
+
+    def _ask(self, pair: Pair, step: Step, key: int, version: int, **fields: Any) -> None:
+        self._send(pair, dataclasses.replace(step, data=_request(key, version, fields)))
+        self._read(pair)
 
     def _client(self, pair: Pair, step: Step) -> None:
         self._send(pair, step)
@@ -374,12 +320,14 @@ class World:
             raise Failure("exception", _describe(error), _place(error)) from error
         self._look()
         services = self.playbook.services
+        held = [getattr(services, each.name) for each in dataclasses.fields(services) if hasattr(services, each.name)]
+        budgets = [each for each in held if isinstance(each, MemoryBudget)]
         left = {
             "connections": services.sessions,
             "timers": self.playbook.loop._later,
             "callbacks": self.playbook.loop._ready,
-            "bytes of the memory budget": services.budget._taken,
-            "waiting for memory": services.budget._waiting,
+            "bytes of the memory budgets": [budget._taken for budget in budgets if budget._taken],
+            "waiting for memory": [budget._waiting for budget in budgets if budget._waiting],
             "signed-in connections in the metrics": sum(services.metrics.connections.values()),
             "commits in turn": [zone.commits._lines for zone in services.zones.zones.values() if zone.commits._lines],
         }

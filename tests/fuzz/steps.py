@@ -47,7 +47,7 @@ class Step:
     number: int = 0
     """A broker's id (0: the bootstrap port), seconds, or the version of a token's request (-1: without one)."""
     text: str = ""
-    """A side or a user."""
+    """A side, a user, or what something is from now on."""
     frames: int = 0
     """For the count."""
 

@@ -97,13 +97,13 @@ def names_brokers_hosts() -> Iterator[None]:
 
 @contextmanager
 def keeps_the_memory_budget() -> Iterator[None]:
-    with patch.object(MemoryBudget, "give", lambda self, size, gate: None):
+    with patch.object(MemoryBudget, "give", lambda *_: None):
         yield
 
 
 @contextmanager
 def keeps_its_turn() -> Iterator[None]:
-    with patch.object(Turnstile, "leave", lambda self, key, begin: None):
+    with patch.object(Turnstile, "leave", lambda *_: None):
         yield
 
 
@@ -131,14 +131,14 @@ def closes_without_a_reason() -> Iterator[None]:
         yield
 
 
-BUGS: Final[dict[str, tuple[Callable[[], Any], str]]] = {
-    "answers in the order of the broker": (answers_in_the_order_of_the_broker, "order"),
-    "a broker's host in an answer": (names_brokers_hosts, "canary"),
-    "memory that is never given back": (keeps_the_memory_budget, "left behind"),
-    "a turn that is never over": (keeps_its_turn, "left behind"),
-    "an exception": (fails_on_a_group, "internal error"),
-    "group ids without their prefix": (passes_group_ids, "backing name"),
-    "a close without a reason": (closes_without_a_reason, "reason"),
+BUGS: Final[dict[str, tuple[Callable[[], Any], tuple[str, ...]]]] = {
+    "answers in the order of the broker": (answers_in_the_order_of_the_broker, ("order", "answer")),
+    "a broker's host in an answer": (names_brokers_hosts, ("canary",)),
+    "memory that is never given back": (keeps_the_memory_budget, ("left behind",)),
+    "a turn that is never over": (keeps_its_turn, ("left behind",)),
+    "an exception": (fails_on_a_group, ("internal error",)),
+    "group ids without their prefix": (passes_group_ids, ("backing name",)),
+    "a close without a reason": (closes_without_a_reason, ("reason",)),
 }
 
 
@@ -152,10 +152,10 @@ def search() -> tuple[Script, Failure]:
 
 @pytest.mark.parametrize("name", BUGS)
 def test_a_bug_is_found(name: str) -> None:
-    bug, check = BUGS[name]
+    bug, checks = BUGS[name]
     with bug():
         _, failure = search()
-    assert failure.check == check
+    assert failure.check in checks
 
 
 def test_a_failure_is_reduced_written_down_and_played_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,6 +184,6 @@ def test_a_step_that_hangs_is_told() -> None:
         pytest.raises(Failure) as caught,
     ):
         world.do(Step(Kind.CONNECT, 1, number=1))
-        world.do(Step(Kind.SIGN_IN, 1, text="johndoe"))
+        world.do(Step(Kind.SIGN_IN, 1, b"PLAIN", text="johndoe"))
         world.do(Step(Kind.CLIENT, 1, bytes.fromhex("00000016000c0000000000020003617070000167000000000000")))
     assert "Stuck" in str(caught.value)
