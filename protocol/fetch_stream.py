@@ -219,6 +219,8 @@ class FetchStream:
 
     def _closing(self, data: bytes, pos: int) -> tuple[int, bytes | None]:
         """The response's own tagged fields: addresses of new leaders, and what fills up the announced length."""
+        if not self._flexible:
+            raise BrokerProtocolError("a fetch response with bytes after its end")
         stop = pos + self._left
         if stop > len(data):
             raise DecodeError("cut")
