@@ -130,10 +130,10 @@ class Player:
             return Step(Kind.BROKER, number, persona.broker_pending.popleft(), damaged=True)
         if pair.broker.waiting and not persona.broker_pending and rng.random() < 0.4 + len(pair.broker.waiting) / 10:
             return self._answer(number, pair, persona)
-        if persona.pending:
-            return Step(Kind.CLIENT, number, persona.pending.popleft())
         if rng.random() < 0.05:
             return self._event(number, rng)
+        if persona.pending:
+            return Step(Kind.CLIENT, number, persona.pending.popleft())
         if not pair.ready:
             return self._before(number, persona)
         if persona.frames_left <= 0 and rng.random() < 0.3:
@@ -331,8 +331,12 @@ class Player:
 
     def _answer_in_parts(self, step: Step, persona: Persona) -> Step:
         """While the client and others go on."""
-        data = step.data
-        cuts = [self._rng.choice((3, 8, 12, 1023, 1024, 4000)), self._rng.randrange(5000, len(data))]
+        rng, data = self._rng, step.data
+        cuts = [rng.choice((3, 8, 12, 1023, 1024, 4000)), rng.randrange(5000, len(data))]
+        if rng.random() < 0.5:
+            # within what stands behind the last records, and between them
+            cuts += rng.choices(range(len(data) - 60, len(data)), k=3) + rng.choices(range(5000, len(data)), k=3)
+        cuts = sorted(set(cuts))
         parts = [data[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(data)], strict=True)]
         persona.broker_pending.extend(parts[1:])
         return dataclasses.replace(step, data=parts[0], cut=WHOLE)

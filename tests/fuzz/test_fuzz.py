@@ -1,5 +1,7 @@
 """A short fuzz in every test run, and one of gateways with planted bugs: it finds, reduces and replays them."""
 
+import gc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,15 +31,22 @@ WORLDS: Final = 12
 SEARCHED_WORLDS: Final = 60
 
 
-def test_whatever_comes_ends_in_an_answer_or_a_close_with_a_reason() -> None:
-    outcomes: dict[str, int] = {}
-    frames = 0
+def played() -> Counter[str]:
+    """The outcomes of some worlds, and their frames."""
+    outcomes: Counter[str] = Counter()
     for number in range(WORLDS):
         world, failure = play_world(SEED, number)
         assert failure is None, f"make fuzz ARGS='--seed {SEED}' finds it again:\n{failure.signature}\n{failure}"
-        frames += world.frames
-        for outcome, count in world.outcomes.items():
-            outcomes[outcome] = outcomes.get(outcome, 0) + count
+        outcomes += world.outcomes
+        outcomes["frames"] += world.frames
+    return outcomes
+
+
+def test_whatever_comes_ends_in_an_answer_or_a_close_with_a_reason() -> None:
+    outcomes = played()
+    frames = outcomes["frames"]
+    gc.collect()
+    assert not [thing for thing in gc.get_objects() if isinstance(thing, ClientSession)], "a connection stays in memory"
     assert frames > WORLDS * 250
     assert outcomes["answered"] > frames / 4, "a fuzz of frames that nobody answers looks at little"
     assert outcomes.keys() >= {
