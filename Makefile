@@ -60,6 +60,10 @@ test: check kcat kafka ## Check, then run all tests: first those that need no Ka
 	@$(call PYTEST,"not kafka")
 	@$(call PYTEST,"kafka")
 
+.PHONY: fuzz
+fuzz: venv ## Play a million mutated frames against a session, in all its states (ARGS="--frames N --seed N --jobs N --replay FILE")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 .PHONY: api-coverage
 api-coverage: venv ## Write docs/api-coverage.md anew from the table of APIs
 	@$(BIN)/python -m proxy.apis.coverage docs/api-coverage.md

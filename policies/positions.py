@@ -87,6 +87,8 @@ def _parse(metadata: str) -> dict[str, Position] | None:
     try:
         entries = json.loads(metadata[len(MARK) :])
         positions = {str(alias): Position(int(o), int(e), str(m)) for alias, (o, e, m) in entries.items()}
+        # JSON can spell halves of characters, which no text of ours has and no message can carry
+        "".join(position.metadata for position in positions.values()).encode()
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
     legal = all(abs(p.offset) < 1 << 63 and abs(p.leader_epoch) < 1 << 31 for p in positions.values())

@@ -87,6 +87,8 @@ def _skip_string(data: bytes, pos: int, flexible: bool) -> int:
         length, pos = INT16.unpack_from(data, pos)[0], pos + 2
     if length < 0:
         raise DecodeError("null string")
+    if length and not data[pos : pos + length].isascii():
+        raise DecodeError("text that may not be UTF-8")
     return pos + length
 
 

@@ -61,6 +61,8 @@ class FetchStream:
         self._room = 0
         """Bytes of the client's body that have not come back yet."""
         self._pending = b""
+        self._closed = False
+        """The response's own tagged fields have come."""
 
     def begin(self, data: bytes, pos: int, end: int) -> int | None:
         """The size of the client's body, or None where the response must be seen whole. data[pos:] is its beginning."""
@@ -122,6 +124,13 @@ class FetchStream:
             raise BrokerProtocolError("a fetch response that does not follow its schema")
         if not self._left and self._room:
             raise BrokerProtocolError("a fetch response without exactly the topics that were fetched")
+        if not self._left and not self._whole:
+            raise BrokerProtocolError("a fetch response that ends inside a partition or topic")
+
+    @property
+    def _whole(self) -> bool:
+        """Whether all that was announced is here: without tagged fields nothing stands behind the last topic."""
+        return self._closed if self._flexible else self._step == self._closing and not self._records
 
     # steps, in the order of the schema
 
@@ -210,9 +219,12 @@ class FetchStream:
 
     def _closing(self, data: bytes, pos: int) -> tuple[int, bytes | None]:
         """The response's own tagged fields: addresses of new leaders, and what fills up the announced length."""
+        if not self._flexible:
+            raise BrokerProtocolError("a fetch response with bytes after its end")
         stop = pos + self._left
         if stop > len(data):
             raise DecodeError("cut")
+        self._closed = True
         section = data[pos:stop]
         if section == b"\0" and self._room == 1:
             return stop, None

@@ -187,7 +187,7 @@ class MergedCommit:
         self._own = {
             key: own
             for key, own in self._own.items()
-            if key in failed or any(positions.unfold(stored[key], alias) != mine for alias, mine in own.items())
+            if key in failed or not _holds(stored.get(key, positions.NONE), own)
         }
         if not self._own:
             return self._finish()
@@ -207,6 +207,10 @@ class MergedCommit:
 
     def _finish(self) -> Answer:
         return answer(self._call, self._split, self._codes, self._response)
+
+
+def _holds(stored: Position, own: Mapping[str, Position]) -> bool:
+    return all(positions.unfold(stored, alias) == mine for alias, mine in own.items())
 
 
 def _committed(partition: Message) -> Position:

@@ -112,6 +112,7 @@ def test_metadata_that_grows_beyond_the_broker_s_limit_is_refused() -> None:
         MARK + '{"orders":[Infinity,1,""]}',
         MARK + '{"orders":[9223372036854775808,1,""]}',
         MARK + '{"orders":[7,2147483648,""]}',
+        MARK + '{"orders":[7,8,"\\ud800"]}',  # half a character, which no response can carry
         MARK + "[" * 1000,
         "zonegate:2:{}",
         "a client's own",

@@ -93,6 +93,23 @@ def test_what_is_no_memo(stored: str | None) -> None:
     assert recall(stored) is None
 
 
-@pytest.mark.parametrize("text", ["[1,2]", '[["a"],1]', '[[1],""]', '["a","b"]', "null", '[["a"],"b","c"]', "[" * 9000])
+HALF_A_CHARACTER = "\\ud800"
+"""As JSON spells it; no message can carry it, and RE2 doesn't take it."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1,2]",
+        '[["a"],1]',
+        '[[1],""]',
+        '["a","b"]',
+        "null",
+        '[["a"],"b","c"]',
+        "[" * 9000,
+        f'[["a"],"{HALF_A_CHARACTER}"]',
+        f'[["{HALF_A_CHARACTER}"],""]',
+    ],
+)
 def test_a_memo_that_somebody_else_wrote(text: str) -> None:
     assert recall(MEMO_MARK + urlsafe_b64encode(text.encode()).decode().rstrip("=")) is None

@@ -132,6 +132,31 @@ def test_an_unknown_tag_of_a_partition_is_dropped() -> None:
     assert decode(struct, out).responses[0].partitions[0].records == b"r" * 10
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_response_that_ends_too_early_ends_the_connection(version: int) -> None:
+    """Its frame is shorter than what is in it, as if records went on behind its end: the client got such frames."""
+    names = {raw: (spelled, spelled) for raw, (spelled, _) in names_for(version).items()}
+    rng = random.Random(version)  # noqa: S311 - reproducible, not secret
+    body = bytes(encode(build(version, rng, True)))
+    for end in (*rng.sample(range(30, len(body)), 60), *range(len(body) - 40, len(body))):
+        one = FetchStream(version, names, MAPPED.get, lambda t, s: None)
+        assert one.begin(body[:end], 0, end) is not None
+        with pytest.raises(BrokerProtocolError):
+            one.feed(body[:end])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("rest", [b"\0", b"\0\0", b"\1\0\0", b"rest"])
+def test_bytes_after_the_end_of_a_response_end_the_connection(version: int, rest: bytes) -> None:
+    """One zero byte was taken for the tagged fields that old versions don't have."""
+    names = {raw: (spelled, spelled) for raw, (spelled, _) in names_for(version).items()}
+    body = bytes(encode(build(version, random.Random(version), False))) + rest  # noqa: S311 - reproducible, not secret
+    one = FetchStream(version, names, MAPPED.get, lambda t, s: None)
+    assert one.begin(body, 0, len(body)) is not None
+    with pytest.raises(BrokerProtocolError):
+        one.feed(body)
+
+
 def test_other_topics_than_asked_for_are_not_streamed() -> None:
     struct = response_struct(FETCH, 12)
     body = bytes(encode(struct.new(responses=(struct.nested("responses").new(topic="orders"),))))

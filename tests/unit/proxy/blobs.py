@@ -28,13 +28,13 @@ def assignment(topics: Sequence[str], user_data: bytes) -> bytes:
 
 
 def topics_of_subscription(blob: bytes) -> list[str]:
-    """The subscribed and the owned topics."""
+    """The subscribed and the owned topics; version 0 has none of the latter, and nobody reads what stands there."""
     names, pos = [], 6
     for _ in range(_INT32.unpack_from(blob, 2)[0]):
         name, pos = _read_text(blob, pos)
         names.append(name)
     pos += 4 + max(_INT32.unpack_from(blob, pos)[0], 0)
-    return names + _topics_of_partitions(blob, pos)
+    return names if _INT16.unpack_from(blob)[0] == 0 else names + _topics_of_partitions(blob, pos)
 
 
 def topics_of_assignment(blob: bytes) -> list[str]:

@@ -29,8 +29,11 @@ class Coordinator:
         self.commits = 0
 
     def answer(self, dialogue: Dialogue, got: BrokerGot) -> None:
+        dialogue.broker_answers(got, self.response(got))
+
+    def response(self, got: BrokerGot) -> Message:
         answers = {COMMIT: self._commit, TXN_COMMIT: self._commit, FETCH: self._fetch, DELETE: self._delete}
-        dialogue.broker_answers(got, answers[got.key](got))
+        return answers[got.key](got)
 
     def end_transaction(self, commit: bool = True) -> None:
         if commit:

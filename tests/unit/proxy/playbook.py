@@ -138,7 +138,7 @@ class Playbook:
         self.registry.identify("the-cluster")
         self.registry.learn({topic: backing_id(topic) for topic in self.registry.topics})
         self.budget = MemoryBudget(budget)
-        cluster = Cluster(CONFIG.cluster, self.budget.share(""), self.metrics)
+        cluster = Cluster(config.cluster, self.budget.share(""), self.metrics)
         cluster.brokers = {broker_id: (f"kafka-{broker_id}", 9092) for broker_id in MAPPED_BROKERS}
         cluster.versions = dict.fromkeys(MAPPED_BROKERS, self.broker_versions)
         mechanisms = build_mechanisms(self.registry, *configured(self.registry))

@@ -7,6 +7,7 @@ import pytest
 from protocol.schema import Message, request_struct, response_struct
 from proxy.apis.fetch import REFUSED_WAIT_MS
 from proxy.apis.table import plans_for
+from proxy.close import CloseReason
 from tests.unit.proxy.playbook import (
     UNMAPPED_BROKER,
     BrokerGot,
@@ -145,6 +146,20 @@ def test_a_replica_nearby_is_only_asked_for_where_every_broker_can_be_reached(
             assert got.message.rack_id == (rack if complete else "")
             dialogue.broker_answers(got, records(got))
             dialogue.client_receives()
+
+
+@pytest.mark.parametrize("version", range(11, 19))
+@pytest.mark.parametrize("plans", [plans_for, typed_plans])
+def test_a_rack_that_is_no_text_never_reaches_the_broker(version: int, plans: Plans) -> None:
+    """The byte path has passed it on as it was."""
+    with Playbook(plans=plans) as playbook:
+        dialogue = playbook.signed_in()
+        topics = [(alias_key(playbook, version, "orders"), {0: 7})]
+        _, data = dialogue.request(KEY, version, wanted(version, topics, rack_id="rack-a"))
+        dialogue.client_sends_bytes(data.replace(b"rack-a", b"rack-\xff"))
+        dialogue.expect_end(CloseReason.BAD_REQUEST)
+        assert "FetchRequest.rack_id: not UTF-8" in dialogue.end_line["detail"]
+        dialogue.broker_gets_nothing()
 
 
 @pytest.mark.parametrize("version", range(7, 19))

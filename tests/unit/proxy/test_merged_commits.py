@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from policies.positions import MARK
-from protocol.schema import Message, request_struct
+from protocol.schema import Message, request_struct, response_struct
 from proxy.apis.merged_commit import CONFIRM_SECONDS, CONFIRM_TRIES
 from tests.unit.proxy.coordinator import COMMIT, DELETE, FETCH, TXN_COMMIT, Coordinator
 from tests.unit.proxy.playbook import ZONE, Dialogue, Playbook, versions_of
@@ -95,6 +95,20 @@ def test_what_another_gateway_undoes_every_time_is_never_acknowledged() -> None:
         coordinator.serve(dialogue)
         assert committed(dialogue.client_receives()) == {"orders": {0: 14}, "stock": {0: 0}}
         assert coordinator.commits == CONFIRM_TRIES
+
+
+def test_a_confirmation_that_leaves_the_partition_out_confirms_nothing() -> None:
+    """A broker whose answer lacks a position that was asked for: the gateway took it for a failure of its own."""
+    with Playbook() as playbook:
+        dialogue, coordinator = playbook.signed_in(), Coordinator()
+        dialogue.client_sends(COMMIT, 8, commit(8, {"orders": {0: 50}}))
+        for _ in range(CONFIRM_TRIES):
+            coordinator.serve(dialogue)
+            playbook.loop.advance(CONFIRM_SECONDS)
+            got = dialogue.broker_gets()
+            group = response_struct(FETCH, got.version).nested("groups").new(group_id="partner:g")
+            dialogue.broker_answers(got, groups=(group,))
+        assert committed(dialogue.client_receives()) == {"orders": {0: 14}}
 
 
 def test_others_have_their_turn_while_a_commit_waits_to_be_confirmed() -> None:
