@@ -9,6 +9,7 @@ from typing import Final
 from protocol.codec import encode
 from protocol.framing import STREAM_MIN_BYTES
 from protocol.headers import response_head
+from protocol.oauthbearer import OAUTHBEARER
 from protocol.schema import API_NAMES, known_versions, request_struct, response_struct
 from proxy.apis.plan import Treatment
 from proxy.apis.table import OFFERED, TABLE, all_plans
@@ -185,6 +186,8 @@ class Player:
         """Mostly with the mechanism that costs the least."""
         rng, known = self._rng, [name for name in self._world.mechanisms if name.startswith(("PLAIN", "SCRAM"))]
         name = "PLAIN" if rng.random() < 0.95 else rng.choice(known)
+        if ACCOUNTS[user].authentication == OAUTHBEARER:
+            name = OAUTHBEARER
         cut = rng.choice((WHOLE, WHOLE, EVERY_BYTE))
         return Step(Kind.SIGN_IN, number, name.encode(), text=user, cut=cut, frames=2)
 

@@ -9,6 +9,7 @@ from protocol.features import Features
 from proxy.apis.table import plans_for
 from proxy.close import CloseReason
 from proxy.config import GatewayConfig, Limits
+from tests.fuzz import bearer
 from tests.fuzz.checks import OTHER_TOPIC, OTHER_ZONE
 from tests.unit.proxy.playbook import BROKER_VERSIONS, CONFIG, ZONE, Plans, typed_plans
 
@@ -20,7 +21,10 @@ LIMITS: Final = Limits(
 )
 """Small enough to be met."""
 OTHER: Final = Zone(OTHER_ZONE, "cluster", "janedoe", (Alias("orders", OTHER_TOPIC, Permission.WRITE),))
-ACCOUNTS: Final[Mapping[str, Zone]] = {zone.service_account: zone for zone in (ZONE, OTHER)}
+BEARER: Final = Zone(
+    "neighbour-3", "cluster", "tokenuser", (Alias("orders", OTHER_TOPIC, Permission.WRITE),), "OAUTHBEARER"
+)
+ACCOUNTS: Final[Mapping[str, Zone]] = {zone.service_account: zone for zone in (ZONE, OTHER, BEARER)}
 ENDS: Final = frozenset(CloseReason) - {CloseReason.INTERNAL_ERROR}
 
 
@@ -63,4 +67,6 @@ SETTINGS: Final[Mapping[str, Setting]] = {
 
 
 def config_of(setting: Setting) -> GatewayConfig:
-    return dataclasses.replace(CONFIG, limits=LIMITS, max_reauthentication_seconds=setting.session_seconds)
+    return dataclasses.replace(
+        CONFIG, limits=LIMITS, max_reauthentication_seconds=setting.session_seconds, oauth=bearer.OAUTH
+    )

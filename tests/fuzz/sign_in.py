@@ -5,7 +5,9 @@ from contextlib import suppress
 
 from scramp import ScramClient, ScramException
 
+from protocol.oauthbearer import OAUTHBEARER
 from protocol.sasl import build_plain
+from tests.fuzz import bearer
 from tests.unit.proxy.playbook import PASSWORD
 
 Tokens = Generator[bytes, bytes, None]
@@ -26,8 +28,16 @@ def _scram(mechanism: str, user: str) -> Tokens:
         yield client.get_client_final().encode()
 
 
+def _bearer(user: str) -> Tokens:
+    yield b""
+    yield bearer.message(bearer.signer().token(user))
+
+
 def tokens_of(mechanism: str, user: str) -> Tokens:
     """Begun, so that the server's last word can be sent to it."""
-    tokens = _scram(mechanism, user) if mechanism.startswith("SCRAM") else _plain(user)
+    if mechanism == OAUTHBEARER:
+        tokens = _bearer(user)
+    else:
+        tokens = _scram(mechanism, user) if mechanism.startswith("SCRAM") else _plain(user)
     next(tokens)
     return tokens

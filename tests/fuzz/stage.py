@@ -17,8 +17,9 @@ from protocol.headers import encode_client_id, request_head
 from protocol.schema import request_struct
 from proxy.close import CloseReason
 from proxy.flow import MemoryBudget
+from tests.fuzz import bearer
 from tests.fuzz.checks import FETCH, WITH_BLOBS, BrokerSide, ClientSide, Excuses, Failure, read_response
-from tests.fuzz.settings import ENDS, FEATURES, LIMITS, OTHER, SETTINGS, config_of
+from tests.fuzz.settings import BEARER, ENDS, FEATURES, LIMITS, OTHER, SETTINGS, config_of
 from tests.fuzz.sign_in import tokens_of
 from tests.fuzz.steps import Kind, Step
 from tests.unit.proxy.playbook import SASL_AUTHENTICATE, SASL_HANDSHAKE, ZONE, BrokerGot, Dialogue, Playbook
@@ -66,12 +67,13 @@ class World:
         fixed = SETTINGS[setting]
         self.setting = setting
         self.playbook = Playbook(
-            (ZONE, OTHER),
+            (ZONE, OTHER, BEARER),
             broker_versions=dict(fixed.versions),
             features=FEATURES,
             plans=fixed.plans,
             budget=200_000,
             config=config_of(fixed),
+            configured=bearer.mechanisms,
         )
         self.mechanisms = tuple(self.playbook.services.mechanisms)
         listener = self.playbook.listener
@@ -233,7 +235,7 @@ class World:
     def _zones(self, pair: Pair, step: Step) -> None:
         """As `Gateway.apply` does it."""
         few = dataclasses.replace(ZONE, aliases=ZONE.aliases[:2])
-        shrunken = self.playbook.apply((few if step.text == "few" else ZONE, OTHER))
+        shrunken = self.playbook.apply((few if step.text == "few" else ZONE, OTHER, BEARER))
         for session in list(self.playbook.services.sessions):
             if session.zone_name in shrunken:
                 session.close(CloseReason.ZONE_CHANGED)

@@ -5,10 +5,11 @@ from random import Random
 from typing import Final
 
 from protocol.sasl import build_plain
+from tests.fuzz import bearer
 from tests.fuzz.stage import NONCE
 from tests.unit.proxy.playbook import PASSWORD
 
-USERS: Final = ("johndoe", "janedoe", "nobody", "", "naïve ☃", "u" * 5000, "a=2Cb", "a,b", "a\0b")
+USERS: Final = ("tokenuser", "johndoe", "janedoe", "nobody", "", "naïve ☃", "u" * 5000, "a=2Cb", "a,b", "a\0b")
 PASSWORDS: Final = (PASSWORD, "wrong", "", "p" * 5000, "☃")
 FOREIGN_MECHANISMS: Final = ("GSSAPI", "SCRAM-SHA-256", "EXTERNAL", "", "plain", "PLAIN\0", "☃" * 100, "m" * 9000)
 TOKEN_VERSIONS: Final = (0, 1, 2, 2, 2)
@@ -25,14 +26,14 @@ def draw_token(rng: Random, mechanism: str) -> bytes:
     if mechanism.startswith("SCRAM"):
         token = _scram(rng)
     elif mechanism == "OAUTHBEARER":
-        token = _bearer(rng)
+        token = bearer.draw(rng, USERS[:4]) if rng.random() < 0.6 else _bearer(rng)
     else:
         token = _plain(rng)
     return _damage(rng, token) if rng.random() < 0.4 else token
 
 
 def _plain(rng: Random) -> bytes:
-    user, password = rng.choice(USERS[:3]), rng.choice(PASSWORDS[:2])
+    user, password = rng.choice(USERS[:4]), rng.choice(PASSWORDS[:2])
     if rng.random() < 0.7:
         return build_plain(user, password)
     authorization_id = rng.choice(USERS)

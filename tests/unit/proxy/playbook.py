@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Self, cast
 from unittest.mock import patch
 
-from policies.credentials import Credential, hash_password
+from policies.credentials import Credential, hash_password, scram_keys
 from policies.zone import Alias, Permission, Zone
 from protocol.api_versions import BrokerVersions
 from protocol.codec import decode, encode
@@ -58,6 +58,7 @@ CONFIG: Final = GatewayConfig(
 MAPPED_BROKERS: Final = (1, 2, 3)
 UNMAPPED_BROKER: Final = 9
 PASSWORD: Final = "correct-horse-battery"
+SCRAM_KEYS: Final = scram_keys(PASSWORD, b"salt of a zone")
 BEGINNING: Final = 1_900_000_000.0
 """Unix time when the loop's own time is 0."""
 
@@ -165,7 +166,8 @@ class Playbook:
     def apply(self, zones: Sequence[Zone]) -> frozenset[str]:
         """Serve these zones; the names of those that shrank."""
         credentials = [
-            Credential(f"c-{z.name}", z.name, "2030-01-01T00:00:00Z", hash_password(PASSWORD)) for z in zones
+            Credential(f"c-{z.name}", z.name, "2030-01-01T00:00:00Z", hash_password(PASSWORD), scram=SCRAM_KEYS)
+            for z in zones
         ]
         return self.registry.apply(zones, credentials).shrunken_zones
 
