@@ -12,7 +12,8 @@ from proxy.admission import Ticket
 from proxy.audit import Origin
 from proxy.close import CloseReason
 from proxy.routing import Listener
-from proxy.session import ClientSession, Services
+from proxy.services import Services
+from proxy.session import ClientSession
 from proxy.tls_transport import TlsTransport
 
 _log = logging.getLogger("zonegate.connection")

@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from proxy.session import Services
+from proxy.services import Services
 
 _LABELS: Final = ["zone", "credential"]
 

@@ -31,7 +31,7 @@ from proxy.mechanisms.plain import Plain
 from proxy.mechanisms.scram import ScramSha512
 from proxy.metrics import GatewayMetrics
 from proxy.routing import Listener, ListenError, Routing
-from proxy.session import Services
+from proxy.services import Services
 from proxy.tls import ServerTls, server_tls
 from proxy.zones import ZoneRegistry
 

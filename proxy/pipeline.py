@@ -5,7 +5,6 @@ everything before it has left. A request is taken by its API's byte path where t
 ordinary one; else it is decoded and given to the API's handler.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
@@ -13,39 +12,33 @@ from typing import Final, Protocol
 
 from protocol.codec import Elements, decode, encode
 from protocol.error_codes import ErrorCode
-from protocol.errors import BrokerProtocolError, ClientProtocolError, DecodeError
+from protocol.errors import ClientProtocolError, DecodeError
 from protocol.framing import HEAD_BYTES, FrameReader, Sink
 from protocol.headers import (
     PEEK,
     encode_client_id,
     parse_request_header,
     request_head,
-    response_body,
     response_head,
 )
-from protocol.schema import Message, response_struct
 from protocol.session_state import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE
 from proxy.apis.plan import RequestPlan
 from proxy.broker import BrokerConnection
 from proxy.close import CloseReason
 from proxy.config import Limits
 from proxy.exchange import (
-    Answer,
     BrokerRequest,
     Brokers,
     Call,
     Endpoints,
     Exchange,
-    Forward,
-    InTurn,
-    Later,
-    Outcome,
     Pieces,
     Send,
 )
-from proxy.flow import Begin, Hold, ReadGate
+from proxy.flow import Hold, ReadGate
 from proxy.metrics import ApiMeter
 from proxy.resources import Resource
+from proxy.typed_exchange import Part, TypedExchange
 from proxy.zones import ZoneState
 
 LOCAL_KEYS: Final = frozenset((SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE))
@@ -274,7 +267,7 @@ class Pipeline:
             exchange.broker_correlation_id = correlation_id
         self.broker.send((head, *pieces), len(head) + size, exchange)  # type: ignore[arg-type]
 
-    def send_typed(self, request: BrokerRequest, part: "_Part | None") -> None:
+    def send_typed(self, request: BrokerRequest, part: Part | None) -> None:
         body = encode(request.message)
         correlation_id = self.broker.next_correlation_id()
         flexible = request.message.struct.flexible
@@ -344,114 +337,3 @@ class Pipeline:
 
 class UnsupportedApiError(ClientProtocolError):
     """An API or version that was never offered: the connection is closed, as a broker does."""
-
-
-class TypedExchange(Exchange):
-    """A request that a handler works on, in one or several rounds."""
-
-    __slots__ = ("_exclusive", "_missing", "_pipeline", "_responses", "_then", "_turn", "plan")
-
-    def __init__(
-        self, pipeline: Pipeline, plan: RequestPlan, client_correlation_id: int, request_bytes: int, meter: ApiMeter
-    ) -> None:
-        super().__init__(client_correlation_id, request_bytes, meter)
-        self.plan = plan
-        self._pipeline = pipeline
-        self._then: Callable[[list[Message]], Outcome] | None = None
-        self._exclusive = False
-        self._turn: tuple[InTurn, Begin] | None = None
-        self._responses: list[Message] = []
-        self._missing = 0
-
-    def go_on(self, outcome: Outcome) -> None:
-        if isinstance(outcome, Answer):
-            self._answer(outcome.message)
-        elif isinstance(outcome, Forward):
-            assert self._then is None or self._exclusive, "a second round without holding later requests"
-            if outcome.exclusive:
-                self._hold()
-            self._forward(outcome)
-        elif isinstance(outcome, Later):
-            self._hold()
-            self._pause(outcome)
-        else:
-            assert isinstance(outcome, InTurn)
-            self._hold()
-            self._take_turn(outcome)
-
-    def _hold(self) -> None:
-        if not self._exclusive:
-            self._exclusive = True
-            self._pipeline.hold(Hold.EXCLUSIVE)
-
-    def _take_turn(self, outcome: InTurn) -> None:
-        def begin() -> bool:
-            if self._pipeline.broker.closed:
-                # the turn came when this connection was about to end
-                self._turn = None
-                return False
-            # another connection's callback may run this: what fails here must end this one
-            self._pipeline.client.run(lambda: self.go_on(outcome.begin()))
-            return True
-
-        self._turn = (outcome, begin)
-        outcome.turnstile.enter(outcome.key, begin)
-
-    def _pause(self, outcome: Later) -> None:
-        self.leave_turn()
-
-        def go_on() -> None:
-            if not self._pipeline.broker.closed:
-                self._pipeline.client.run(lambda: self.go_on(outcome.begin()))
-
-        asyncio.get_running_loop().call_later(outcome.seconds, go_on)
-
-    def leave_turn(self) -> None:
-        if self._turn is not None:
-            (outcome, begin), self._turn = self._turn, None
-            outcome.turnstile.leave(outcome.key, begin)
-
-    def _forward(self, outcome: Forward) -> None:
-        self._then = outcome.then
-        self._missing = len(outcome.requests)
-        self._responses = [None] * self._missing
-        for index, request in enumerate(outcome.requests):
-            self._pipeline.send_typed(request, _Part(self, index, request))
-
-    def _answer(self, message: Message) -> None:
-        body = encode(message)
-        self._pipeline.respond(self, self.plan, (body,), len(body))
-        self.leave_turn()
-        if self._exclusive:
-            self._pipeline.release(Hold.EXCLUSIVE)
-
-    def take(self, index: int, message: Message) -> None:
-        self._pipeline.zone().note_broker_error(self.plan.key, getattr(message, "error_code", 0))
-        self._responses[index] = message
-        self._missing -= 1
-        if self._missing == 0:
-            assert self._then is not None
-            self.go_on(self._then(self._responses))
-
-
-class _Part:
-    """One of a handler's requests to the broker."""
-
-    __slots__ = ("_exchange", "_flexible", "_index", "_struct", "broker_correlation_id")
-
-    def __init__(self, exchange: TypedExchange, index: int, request: BrokerRequest) -> None:
-        self._exchange = exchange
-        self._index = index
-        self._struct = response_struct(request.api_key, request.version)
-        self._flexible = self._struct.flexible
-        self.broker_correlation_id = -1
-
-    def on_frame(self, data: bytes, start: int, end: int) -> None:
-        try:
-            message = decode(self._struct, data, response_body(data, start, end, self._flexible), end)
-        except DecodeError as error:
-            raise BrokerProtocolError(str(error)) from None
-        self._exchange.take(self._index, message)
-
-    def on_head(self, data: bytes, start: int, size: int) -> Sink | None:
-        return None

@@ -7,37 +7,35 @@ broker connection is never silently replaced, since versions, order and state wo
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from time import monotonic, time
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from protocol.api_versions import BrokerVersions
 from protocol.error_codes import ErrorCode
 from protocol.errors import BrokerProtocolError, ClientProtocolError, EncodeError, ProtocolError
 from protocol.framing import FrameReader, Sink
 from protocol.session_state import SessionState
-from proxy.admission import Admission, Ticket
+from proxy.admission import Ticket
 from proxy.apis.table import plans_for
-from proxy.audit import Audit, Origin
+from proxy.audit import Origin
 from proxy.authentication import Authentication, NotAuthenticatedError
 from proxy.broker import BrokerConnection, connect, write_pieces
-from proxy.certificates import Certificates
 from proxy.client_reauthentication import ClientReauthentication
 from proxy.close import CloseReason
-from proxy.cluster import BrokerView, Cluster
-from proxy.config import GatewayConfig
+from proxy.cluster import BrokerView
 from proxy.deadlines import Deadlines
 from proxy.exchange import Pieces
-from proxy.flow import Assembly, Hold, MemoryBudget, ReadGate
-from proxy.mechanisms.mechanism import Mechanism, Principal
-from proxy.metrics import GatewayMetrics
+from proxy.flow import Assembly, Hold, ReadGate
+from proxy.mechanisms.mechanism import Principal
 from proxy.passthrough import PassthroughPipeline
 from proxy.pipeline import HOLDS_REQUESTS, Pipeline, UnsupportedApiError
 from proxy.resources import Resource
-from proxy.routing import Listener, Routing
+from proxy.routing import Listener
+from proxy.services import Services
 from proxy.session_life import SessionLife
-from proxy.zones import ZoneRegistry, ZoneState
+from proxy.sign_in import SignIn
+from proxy.zones import ZoneState
 
 _log = logging.getLogger("zonegate.connection")
 
@@ -57,57 +55,6 @@ _FAILURES: Final = (
     (ProtocolError, CloseReason.BAD_FRAME),
 )
 """The first that fits says why the connection ends."""
-
-
-class Arriving(Protocol):
-    """A connection that is no session yet."""
-
-    def abort(self) -> None: ...
-
-
-@dataclass(slots=True)
-class Services:
-    """What all connections of a gateway share."""
-
-    config: GatewayConfig
-    zones: ZoneRegistry
-    cluster: Cluster
-    metrics: GatewayMetrics
-    budget: MemoryBudget
-    """For frames of clients that have signed in, a share for each zone."""
-    spawn: Callable[..., "asyncio.Task[None]"]
-    mechanisms: Mapping[str, Mechanism]
-    certificates: Certificates = field(init=False)
-    routing: Routing = field(init=False)
-    admission: Admission = field(init=False)
-    responses: MemoryBudget = field(init=False)
-    """For responses of brokers. Not the same as for requests, or requests that wait for an answer might have it all."""
-    strangers: MemoryBudget = field(init=False)
-    """For frames of clients that have not signed in, who can't take anything from those who have."""
-    sessions: "set[ClientSession]" = field(default_factory=set)
-    arriving: "set[Arriving]" = field(default_factory=set)
-    """Connections that are in their TLS handshake."""
-    audit: Audit = field(default_factory=Audit)
-    credentials_used: dict[str, float] = field(default_factory=dict)
-    """Credential id -> Unix time of its last use."""
-    _ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self.certificates = Certificates(self.zones, self.config.principal_mapping_rules)
-        self.admission = Admission(self.config.limits, self.metrics, self.audit)
-        self.responses = MemoryBudget(self.budget.limit, self.budget.share_limit)
-        self.strangers = MemoryBudget(self.config.limits.assembly_bytes_before_authentication)
-
-    def forget(self, session: "ClientSession") -> None:
-        """A connection is gone."""
-        self.sessions.discard(session)
-        self._ended.set()
-
-    async def all_closed(self) -> None:
-        """Returns when no connection is left."""
-        while self.sessions:
-            self._ended.clear()
-            await self._ended.wait()
 
 
 class ClientSession(asyncio.Protocol):
@@ -136,8 +83,9 @@ class ClientSession(asyncio.Protocol):
         self._reauthentication = ClientReauthentication(
             self, self._authentication, self._limits, services.metrics, services.audit
         )
+        self._sign_in = SignIn(self, self._authentication, services)
         self._state = SessionState.CONNECTED
-        self._failure_noted = False
+        """Until it is DRAINING or CLOSED; what the client may say is in `Authentication.state`."""
         self._transport: asyncio.Transport | None = None
         self.origin: Origin
         self._broker: BrokerConnection | None = None
@@ -164,7 +112,7 @@ class ClientSession(asyncio.Protocol):
         self._services.sessions.add(self)
         self._services.metrics.connections_opened += 1
         if self._listener.config.security_protocol == "SSL":
-            self._on_certificate(self._transport.get_extra_info("ssl_object").getpeercert(True))
+            self._sign_in.by_certificate(self._transport.get_extra_info("ssl_object").getpeercert(True), self._peer)
 
     def data_received(self, data: bytes) -> None:
         now = monotonic()
@@ -200,7 +148,7 @@ class ClientSession(asyncio.Protocol):
     def pause_writing(self) -> None:
         if self._broker is not None:
             self._broker.gate.hold(Hold.CLIENT_FULL)
-        self._hold(Hold.CLIENT_FULL)
+        self.hold(Hold.CLIENT_FULL)
 
     def resume_writing(self) -> None:
         if self._broker is not None:
@@ -248,7 +196,7 @@ class ClientSession(asyncio.Protocol):
             self._assembly.end()
         if self._pipeline is None:
             if self._state is not SessionState.CLOSED:
-                self._on_sign_in(data, start, end)
+                self._sign_in.on_frame(data, start, end)
         elif self._deadlines.last_active < self._life.open_until:
             self._pipeline.on_request(data, start, end)
         else:
@@ -256,7 +204,7 @@ class ClientSession(asyncio.Protocol):
         if self._assembly.kept:
             self.settle()
         if monotonic() - self._turn_began > TURN_SECONDS and not self.gate.holds(Hold.TURN | Hold.CLOSING):
-            self._hold(Hold.TURN)
+            self.hold(Hold.TURN)
             asyncio.get_running_loop().call_soon(self._next_turn)
 
     def _next_turn(self) -> None:
@@ -290,27 +238,7 @@ class ClientSession(asyncio.Protocol):
 
     # signing in
 
-    def _on_certificate(self, certificate: bytes | None) -> None:
-        self._authentication.by_certificate(self._services.certificates.identify(certificate, self._peer))
-        self._state = self._authentication.state
-        if self._authentication.principal is not None:
-            self._on_signed_in(self._authentication.principal)
-        else:
-            self._note_failure()
-
-    def _on_sign_in(self, data: bytes, start: int, end: int) -> None:
-        reply = self._authentication.on_frame(data, start, end)
-        self._state = self._authentication.state
-        if self._authentication.failure:
-            self._note_failure()
-        if self._state is SessionState.FAILED:
-            self._on_failed_authentication(reply)
-            return
-        self.write((reply,), len(reply))
-        if self._authentication.principal is not None:
-            self._on_signed_in(self._authentication.principal)
-
-    def _on_signed_in(self, principal: Principal) -> None:
+    def on_signed_in(self, principal: Principal) -> None:
         self.belongs_to(principal)
         self._services.metrics.connections[self.zone_name] += 1
         self._services.audit.authenticated(self.origin, principal)
@@ -319,7 +247,7 @@ class ClientSession(asyncio.Protocol):
             return
         self._assembly.move(self._services.budget.share(self.zone_name))
         self.reader.max_frame_bytes = self._limits.frame_bytes
-        self._hold(Hold.CONNECTING)
+        self.hold(Hold.CONNECTING)
         self._services.spawn(self._connect(), f"connect {self._peer}")
 
     def belongs_to(self, principal: Principal) -> None:
@@ -332,25 +260,8 @@ class ClientSession(asyncio.Protocol):
         if self.credential_id:
             self._services.credentials_used[self.credential_id] = time()
 
-    def _note_failure(self) -> None:
-        """Once per connection, as soon as it is known: not every client waits for the end."""
-        if not self._failure_noted:
-            self._failure_noted = True
-            tried = self._authentication
-            self._services.metrics.authentication_failures[tried.failure] += 1
-            self._services.audit.authentication_failed(self.origin, tried.mechanism, tried.failure, tried.username)
-
-    def _on_failed_authentication(self, reply: bytes) -> None:
-        self._hold(Hold.CLOSING)
-
-        def answer_and_close() -> None:
-            if reply and self._transport is not None and not self._transport.is_closing():
-                self.write((reply,), len(reply))
-            self.close(CloseReason.AUTHENTICATION_FAILED, self._authentication.failure)
-
-        asyncio.get_running_loop().call_later(self._limits.failed_authentication_delay_seconds, answer_and_close)
-
-    def _hold(self, reason: Hold) -> None:
+    def hold(self, reason: Hold) -> None:
+        """Take no more requests, not even those that have been read."""
         self.reader.held = True
         self.gate.hold(reason)
 
@@ -460,7 +371,7 @@ class ClientSession(asyncio.Protocol):
         self._state = SessionState.CLOSED
         self._deadlines.on_closed(monotonic())
         self._reason, self._detail = reason, detail
-        self._hold(Hold.CLOSING)
+        self.hold(Hold.CLOSING)
         if self._broker is not None:
             self._broker.close()
         if self._transport is not None:

@@ -18,7 +18,7 @@ from proxy.flow import MemoryBudget
 from proxy.gateway import build_mechanisms
 from proxy.metrics import GatewayMetrics
 from proxy.routing import Listener
-from proxy.session import Services
+from proxy.services import Services
 from proxy.tls import server_tls
 from proxy.zones import ZoneRegistry
 

@@ -43,7 +43,8 @@ from proxy.gateway import build_mechanisms
 from proxy.mechanisms.mechanism import Mechanism
 from proxy.metrics import GatewayMetrics
 from proxy.routing import Listener
-from proxy.session import ClientSession, Services
+from proxy.services import Services
+from proxy.session import ClientSession
 from proxy.zones import ZoneRegistry, ZoneState
 from tests.unit.proxy.transports import FakeLoop, FakeTransport
 

@@ -23,7 +23,8 @@ from proxy.flow import MemoryBudget
 from proxy.gateway import build_mechanisms
 from proxy.metrics import GatewayMetrics
 from proxy.routing import Listener
-from proxy.session import ClientSession, Services
+from proxy.services import Services
+from proxy.session import ClientSession
 from proxy.zones import ZoneRegistry
 from tests.kafka.ports import free_ports
 from tests.unit.proxy.playbook import ZONE
