@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tests.canary import Canaries, StreamScanner
 from tests.kafka.waiting import wait_until
@@ -47,9 +47,14 @@ class Tap:
         self._thread.join()
         self._loop.close()
 
-    def wait_until_quiet(self) -> None:
-        """Returns when every client has closed its connections, and all that they received has been scanned."""
-        wait_until(lambda: not self._connections, "the end of all clients' connections", QUIET_SECONDS)
+    @contextlib.contextmanager
+    def awaiting_the_end(self) -> Iterator[None]:
+        """Ends when every connection that was opened meanwhile is closed, and all that it received has been scanned."""
+        before = set(self._connections)
+        yield
+        wait_until(
+            lambda: not self._connections - before, "the end of the connections of this test's clients", QUIET_SECONDS
+        )
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -66,9 +66,8 @@ def test_a_marker_that_chance_would_find_is_refused(planted: Canaries) -> None:
 def test_a_real_client_that_is_shown_a_marker_is_found_out(world: World, topic: Topic) -> None:
     client = Librdkafka(world.supplier)
     client.produce(topic.alias, [topic.backing])
-    with world.canaries.expecting() as hits:
+    with world.canaries.expecting() as hits, world.tap.awaiting_the_end():
         (record,) = client.consume([topic.alias], 1)
-        world.tap.wait_until_quiet()
     assert record.value == topic.backing
     assert {(hit.canary.what, "supplier" in hit.connection) for hit in hits} == {("a backing topic's name", True)}
     assert all(MARKER.encode() in hit.excerpt for hit in hits)

@@ -124,12 +124,12 @@ def test_a_topic_outside_the_zone_is_refused_alike_whether_it_exists_or_not(
     world: World, kind: type[Client], supplier: Account
 ) -> None:
     codes = []
-    with world.canaries.expecting():  # the client is told of the names that it asked for
+    # the client is told of the names that it asked for
+    with world.canaries.expecting(), world.tap.awaiting_the_end():
         for name in ("no-such-topic", world.hidden.alias, world.hidden.backing):
             with pytest.raises(Refused) as refused:
                 kind(supplier).produce(name, ["refused"])
             codes.append(refused.value.code)
-        world.tap.wait_until_quiet()
     assert codes == [TOPIC_AUTHORIZATION_FAILED] * 3
     topics = wire.metadata(world.kafka.broker_address(world.kafka.broker_ids[0])).topics
     assert "no-such-topic" not in {topic.name for topic in topics}

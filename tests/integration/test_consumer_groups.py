@@ -143,11 +143,14 @@ def test_members_with_different_aliases_of_one_topic_are_refused(supplier: Accou
 @pytest.mark.parametrize(("name", "backing"), [("no-such-topic", False), ("hidden-alias", False), ("reading", True)])
 def test_a_name_outside_the_zone_is_refused(world: World, supplier: Account, name: str, backing: bool) -> None:
     subscription = getattr(world, name).backing if backing else name
-    with world.canaries.expecting():  # the client is told of the name that it asked for
-        with Librdkafka(supplier).consumer(new_group(), **CONSUMER_PROTOCOL) as consumer:
-            consumer.subscribe([subscription])
-            message = consumer.poll(WITHIN_SECONDS)
-        world.tap.wait_until_quiet()
+    # the client is told of the name that it asked for
+    with (
+        world.canaries.expecting(),
+        world.tap.awaiting_the_end(),
+        Librdkafka(supplier).consumer(new_group(), **CONSUMER_PROTOCOL) as consumer,
+    ):
+        consumer.subscribe([subscription])
+        message = consumer.poll(WITHIN_SECONDS)
     assert message is not None
     error = message.error()
     assert error is not None

@@ -35,8 +35,8 @@ GATEWAY_HOST = "127.0.0.2" if sys.platform == "linux" else "::1"
 """Where the gateway listens: not where it says that it does, which is the tap's address."""
 
 CREATE_SECONDS = 60.0
-PLAIN_TOPICS = 72
-PAIRS = 28
+PLAIN_TOPICS = 96
+PAIRS = 32
 WIDE_PARTITIONS = 48
 
 
