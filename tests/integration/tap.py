@@ -20,7 +20,8 @@ SIGN_IN_BYTES = 4096
 START_SECONDS = 10.0
 QUIET_SECONDS = 20.0
 
-_PLAIN_TOKEN = re.compile(rb"\0([a-z][a-z-]*)\0[0-9A-Za-z]")
+_SIGN_IN = re.compile(rb"\0([a-z][a-z-]*)\0[0-9A-Za-z]|n,,n=([a-z][a-z-]*),r=")
+"""The messages with the user's name, of PLAIN and of SCRAM."""
 
 
 class Tap:
@@ -115,8 +116,8 @@ class Tap:
         while chunk := await reader.read(CHUNK_BYTES):
             if scanner.user is None and len(said) < SIGN_IN_BYTES:
                 said += chunk
-                token = _PLAIN_TOKEN.search(said)
-                scanner.user = token[1].decode() if token else None
+                message = _SIGN_IN.search(said)
+                scanner.user = (message[1] or message[2]).decode() if message else None
             writer.write(chunk)
             await writer.drain()
         self._finish(writer)

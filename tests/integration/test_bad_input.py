@@ -24,14 +24,6 @@ def tls_hello() -> bytes:
     return to_server.read()
 
 
-def reason_of_end(world: World, connection: Connection) -> str:
-    entry = world.gateway.wait_for_log(
-        lambda entry: entry.get("event") == "connection_end" and entry["peer"] == connection.peer,
-        f"the end of {connection.peer}",
-    )
-    return str(entry["reason"])
-
-
 BEFORE_SIGN_IN = [
     pytest.param(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n", "bad_frame", id="http"),
     pytest.param(bytes(range(255, -1, -1)) * 8, "bad_frame", id="garbage"),
@@ -69,7 +61,7 @@ def test_bad_input_before_sign_in(world: World, data: bytes, reason: str) -> Non
         if reason == "client_closed":
             connection.finish()
         assert connection.is_ended()
-        assert reason_of_end(world, connection) == reason
+        assert connection.end()["reason"] == reason
 
 
 @pytest.mark.parametrize(("data", "reason"), AFTER_SIGN_IN)
@@ -81,7 +73,7 @@ def test_bad_input_after_sign_in(world: World, data: bytes, reason: str) -> None
         if reason == "client_closed":
             connection.finish()
         assert connection.is_ended()
-        assert reason_of_end(world, connection) == reason
+        assert connection.end()["reason"] == reason
         bystander.send(wire.metadata(9))
         assert world.reading.alias.encode() in bystander.receive(9)
 
@@ -134,7 +126,7 @@ def test_whoever_cannot_sign_in_learns_no_more_than_that(world: World, user: str
         connection.send(wire.authenticate(2, user, password))
         assert b"Authentication failed: Invalid username or password" in connection.receive(2)
         assert connection.is_ended()
-        assert reason_of_end(world, connection) == "authentication_failed"
+        assert connection.end()["reason"] == "authentication_failed"
 
 
 def test_ordinary_clients_go_on_after_all_that(world: World) -> None:

@@ -101,12 +101,6 @@ class Rotating:
         found: list[dict[str, str]] = json.loads(self.gateway.credentials("list", "-o", "json"))
         return found
 
-    def end_of(self, connection: Connection) -> dict[str, Any]:
-        return self.gateway.wait_for_log(
-            lambda entry: entry.get("event") == "connection_end" and entry["peer"] == connection.peer,
-            f"the end of {connection.peer}",
-        )
-
 
 @pytest.fixture(scope="module")
 def rotating(world: World, canaries: Canaries) -> Iterator[Rotating]:
@@ -134,7 +128,7 @@ def test_two_passwords_at_once_and_one_of_them_revoked(rotating: Rotating) -> No
         since = time.monotonic()
         assert other.is_ended()
         assert time.monotonic() - since < WITHIN_SECONDS
-        end = rotating.end_of(other)
+        end = other.end()
         assert (end["reason"], end["credential"]) == ("credential_revoked", second_id)
         first.send(wire.api_versions(3))
         first.receive(3)
@@ -149,7 +143,7 @@ def test_a_password_that_expires_while_its_client_is_connected(rotating: Rotatin
         connection.sign_in(short)
         assert connection.is_ended()
         ended = time.time()
-        end = rotating.end_of(connection)
+        end = connection.end()
         assert end["reason"] == "credential_expired"
         entry = next(each for each in rotating.listed() if each["id"] == end["credential"])
         assert entry["state"] == "expired"

@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from aiokafka.abc import AbstractTokenProvider
 
 from tests.canary import Canaries
 from tests.integration import wire
@@ -18,10 +17,11 @@ from tests.integration.clients.aiokafka_client import Aiokafka
 from tests.integration.clients.base import Client, NotAuthenticated
 from tests.integration.clients.librdkafka import Librdkafka
 from tests.integration.gateway import manifest
+from tests.integration.security import Security
 from tests.integration.world import Account, Front, Topic, World, new_group
 from tests.kafka import Cluster
 from tests.kafka.distribution import distribution
-from tests.tokens import AUDIENCE, ISSUER, LIFETIME_SECONDS, KeyServer, Signer, key_set
+from tests.tokens import AUDIENCE, ISSUER, KeyServer, Signer, key_set
 
 pytestmark = pytest.mark.kafka
 
@@ -61,51 +61,34 @@ def provider(world: World, canaries: Canaries) -> Iterator[Provider]:
             yield Provider(front, account, topics)
 
 
-def librdkafka(account: Account, token: str) -> Client:
-    client = Librdkafka(account)
-    client.config = {
-        "bootstrap.servers": account.bootstrap,
-        "security.protocol": "SASL_PLAINTEXT",
-        "sasl.mechanism": "OAUTHBEARER",
-        "oauth_cb": lambda _config: (token, time.time() + LIFETIME_SECONDS),
-        "client.id": "librdkafka-client",
-        "log_level": 2,
-    }
-    return client
+Bearer = Callable[[str], Account]
+"""token -> the account of who has it"""
 
 
-class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]
-    def __init__(self, token: str) -> None:
-        self._token = token
+@pytest.fixture
+def bearer(provider: Provider, tmp_path: Path) -> Bearer:
+    def account(token: str) -> Account:
+        file = tmp_path / "token"
+        file.write_text(token, encoding="ascii")
+        return replace(provider.account, security=Security("SASL_PLAINTEXT", "OAUTHBEARER", token=file))
 
-    async def token(self) -> str:
-        return self._token
-
-
-def aiokafka(account: Account, token: str) -> Client:
-    client = Aiokafka(account)
-    client.config = {
-        "bootstrap_servers": account.bootstrap,
-        "security_protocol": "SASL_PLAINTEXT",
-        "sasl_mechanism": "OAUTHBEARER",
-        "sasl_oauth_token_provider": TokenProvider(token),
-        "client_id": "aiokafka-client",
-    }
-    return client
+    return account
 
 
-@pytest.mark.parametrize("make", [librdkafka, aiokafka])
-def test_a_client_writes_and_reads(provider: Provider, make: Callable[[Account, str], Client]) -> None:
-    client = make(provider.account, provider.signer.token(USER))
+@pytest.mark.parametrize("make", [Librdkafka, Aiokafka])
+def test_a_client_writes_and_reads(provider: Provider, bearer: Bearer, make: Callable[[Account], Client]) -> None:
+    client = make(bearer(provider.signer.token(USER)))
     topic = provider.topic().alias
     sent = [f"bearer-{n}" for n in range(20)]
     client.produce(topic, sent)
     assert sorted(record.value for record in client.consume([topic], 20, group=new_group())) == sorted(sent)
 
 
-@pytest.mark.parametrize("make", [librdkafka, aiokafka])
-def test_a_client_with_a_bad_token_is_refused(provider: Provider, make: Callable[[Account, str], Client]) -> None:
-    client = make(provider.account, provider.signer.token(USER, aud="somebody-else"))
+@pytest.mark.parametrize("make", [Librdkafka, Aiokafka])
+def test_a_client_with_a_bad_token_is_refused(
+    provider: Provider, bearer: Bearer, make: Callable[[Account], Client]
+) -> None:
+    client = make(bearer(provider.signer.token(USER, aud="somebody-else")))
     failures = failures_of(provider, "wrong_audience")
     with pytest.raises(NotAuthenticated):
         client.topics()
@@ -118,28 +101,14 @@ def failures_of(provider: Provider, reason: str) -> float:
 
 
 @pytest.fixture
-def java(provider: Provider, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs one of Kafka's tools with a token in a file: java(token, name, *args, given=…)."""
-    file = tmp_path / "token"
-    properties = tmp_path / "client.properties"
-    properties.write_text(
-        "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=OAUTHBEARER\n"
-        f"sasl.oauthbearer.token.endpoint.url=file://{file}\n"
-        "sasl.login.callback.handler.class="
-        "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler\n"
-        "sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;\n",
-        encoding="utf-8",
-    )
-    kafka = distribution()
-    # since 4.0 a client reads tokens only from where its own command line allows it
-    allowed = tuple(
-        f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.{each}" for each in (f"urls=file://{file}", f"files={file}")
-    )
-    tools = Cluster("", replace(kafka, options=(*kafka.options, *allowed)))
+def java(bearer: Bearer, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs one of Kafka's tools with a token: java(token, name, *args, given=…)."""
 
     def run(token: str, name: str, *args: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
-        file.write_text(token, encoding="ascii")
-        server = ["--bootstrap-server", provider.account.bootstrap, "--command-config", str(properties)]
+        account = bearer(token)
+        kafka = distribution()
+        tools = Cluster("", replace(kafka, options=(*kafka.options, *account.security.java_options.split())))
+        server = ["--bootstrap-server", account.bootstrap, "--command-config", account.java_properties(tmp_path)]
         return tools.run_tool(name, [*server, *args], input=given)
 
     return run
@@ -180,7 +149,6 @@ BAD: MappingProxyType[str, tuple[Callable[[], str], str]] = MappingProxyType(
 def test_a_bad_token(provider: Provider, case: str) -> None:
     """Answered as by a broker, logged and counted with the reason."""
     make, reason = BAD[case]
-    gateway = provider.front.gateway
     before = failures_of(provider, reason)
     with wire.Connection(provider.front) as connection:
         connection.send(wire.request(wire.SASL_HANDSHAKE, 1, 1, wire.text("OAUTHBEARER")))
@@ -190,7 +158,7 @@ def test_a_bad_token(provider: Provider, case: str) -> None:
         connection.send(authenticate(3, b"\x01"))
         assert connection.receive(3) == b"\0\x3a" + wire.text(REFUSED.decode()) + bytes(4)
         assert connection.is_ended()
-        line = gateway.wait_for_log(lambda entry: entry.get("peer") == connection.peer, "the connection's end")
+        line = connection.end()
     assert (line["event"], line["reason"], line["detail"]) == ("connection_end", "authentication_failed", reason)
     assert failures_of(provider, reason) == before + 1
 
@@ -216,7 +184,7 @@ def test_a_zone_that_changes_its_mode_ends_its_sessions(provider: Provider, worl
         assert topic.alias.encode() in connection.receive(3)
         gateway.write_zone(manifest("changing-zone", "changing", rows, "PLAIN"))
         assert connection.is_ended()
-        line = gateway.wait_for_log(lambda entry: entry.get("peer") == connection.peer, "the connection's end")
+        line = connection.end()
     assert (line["reason"], line["user"]) == ("zone_changed", "changing")
 
 

@@ -63,6 +63,12 @@ CELLS = [
     Cell("kafka-python", "ports"),
     Cell("kcat", "ports"),
     Cell("kcat", "sni-native"),
+    Cell("java", "ports", "SCRAM-SHA-512"),
+    Cell("librdkafka", "ports", "SCRAM-SHA-512"),
+    Cell("aiokafka", "sni-native", "SCRAM-SHA-512"),
+    Cell("java", "sni-java", "OAUTHBEARER"),
+    Cell("librdkafka", "sni-native", "OAUTHBEARER"),
+    Cell("aiokafka", "ports", "OAUTHBEARER"),
 ]
 ROTATION = "tls-rotation"
 
@@ -79,7 +85,7 @@ def java(kafka: Cluster, hosts: Path, folder: Path, account: Account, topic: str
 
     def tool(name: str, *args: str, given: str = "") -> subprocess.CompletedProcess[str]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("JDK_JAVA_OPTIONS", f"-Djdk.net.hosts.file={hosts}")
+            patch.setenv("JDK_JAVA_OPTIONS", f"-Djdk.net.hosts.file={hosts} {account.security.java_options}")
             done = kafka.run_tool(name, [*server, "--topic", topic, *args], input=given)
         assert (done.returncode, "ERROR" in done.stderr) == (0, False), done.stderr
         return done

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -27,11 +28,15 @@ from tests.integration.world import (
 from tests.kafka import Cluster, wire
 from tests.kafka.waiting import wait_until
 from tests.pki import Authority, Pair
+from tests.tokens import AUDIENCE, ISSUER, Signer, key_set
 
 PROBE_SECONDS: Final = 10.0
 
 ZONE: Final = "secure-zone"
 USER: Final = "secure"
+
+BEARER_ZONE: Final = "secure-bearer-zone"
+BEARER: Final = "secure-bearer"
 
 JAVA_HOST: Final = "gateway.test"
 """Known to Java through a file of its own: see `hosts`."""
@@ -65,13 +70,19 @@ class TlsFront:
             self._listener("sni-java", "SASL_SSL", for_java, JAVA_HOST, **_names(java)),
             self._listener("sni-native", "SASL_SSL", for_native, NATIVE_HOST, **_names(native, NATIVE_PATTERN)),
         ]
+        self._keys = folder / "keys.json"
+        self._signer = Signer("one", "ES256")
+        self._keys.write_bytes(key_set(self._signer.jwk()))
+        self._token = folder / "token"
+        self._token.write_text(self._signer.token(BEARER), encoding="ascii")
+        oauth = {"jwks": str(self._keys), "issuer": ISSUER, "audience": AUDIENCE}
         self.gateway = Gateway(
             kafka.bootstrap,
             self.brokers,
             GATEWAY_HOST,
             CLIENT_HOST,
             [*plain, admin],
-            settings={"listeners": listeners},
+            settings={"listeners": listeners, "oauth": oauth},
         )
         natives = [CLIENT_HOST, *(f"127.0.0.{broker}" for broker in self.brokers)]
         ways = {(CLIENT_HOST, port): port for port in tls}
@@ -129,6 +140,7 @@ class TlsFront:
     def __enter__(self) -> Self:
         rows = [(alias, MARKER + alias, "WRITE") for alias in self.topics]
         self.gateway.write_zone(manifest(ZONE, USER, rows))
+        self.gateway.write_zone(manifest(BEARER_ZONE, BEARER, rows, "OAUTHBEARER"))
         self._canaries.add(f"{ZONE}:{GROUP_MARKER}", f"the prefix of groups of {ZONE}")
         self._canaries.add(f"{ZONE}:", f"the name of {ZONE}, another zone", USER)
         self._password = self.gateway.new_password(ZONE)
@@ -149,12 +161,15 @@ class TlsFront:
         self._stack.close()
 
     def account(self, listener: str, mechanism: str = "PLAIN") -> Account:
-        """The zone's account at one of the listeners."""
+        """The zone's account at one of the listeners; that of the zone with tokens for OAUTHBEARER."""
         host = {"sni-java": JAVA_HOST, "sni-native": NATIVE_HOST}.get(listener, CLIENT_HOST)
         security = Security("SASL_PLAINTEXT", mechanism)
         if listener != "plaintext":
             security = Security("SASL_SSL", mechanism, self.authority.file)
-        return Account(f"{host}:{self._ports[listener]}", ZONE, USER, self._password, security)
+        bootstrap = f"{host}:{self._ports[listener]}"
+        if mechanism == "OAUTHBEARER":
+            return Account(bootstrap, BEARER_ZONE, BEARER, "", replace(security, token=self._token))
+        return Account(bootstrap, ZONE, USER, self._password, security)
 
     def brokers_reached(self, listener: str, since: int) -> set[int]:
         """The brokers to which connections of a listener have led that have ended, after so many log lines."""

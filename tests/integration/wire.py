@@ -4,7 +4,7 @@ import socket
 import struct
 import time
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from tests.canary import Canaries, StreamScanner
 from tests.integration.gateway import Gateway
@@ -76,6 +76,9 @@ class Connection:
     def __init__(self, place: Place, broker: int | None = None) -> None:
         gateway = place.gateway
         port = gateway.port if broker is None else gateway.broker_port(broker)
+        self._gateway = gateway
+        # the port of a client that has gone is somebody else's soon
+        self._logged_before = gateway.log_text().count("\n")
         self._socket = socket.create_connection((gateway.host, port), SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         host, port = self._socket.getsockname()[:2]
@@ -90,6 +93,14 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._socket.close()
+
+    def end(self) -> dict[str, Any]:
+        """What the gateway's log says of this connection's end, once it is there."""
+        return self._gateway.wait_for_log(
+            lambda entry: entry.get("event") == "connection_end" and entry["peer"] == self.peer,
+            f"the end of {self.peer}",
+            self._logged_before,
+        )
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
