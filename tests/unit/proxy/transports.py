@@ -118,8 +118,11 @@ class FakeTransport(asyncio.Transport):
         self._loop.call_soon(self._lose)
 
     def _deliver(self) -> None:
-        while self._incoming and not self.paused and not self.closed:
+        """One read, and the next in a turn of its own, as an event loop does."""
+        if self._incoming and not self.paused and not self.closed:
             self.protocol.data_received(self._incoming.popleft())
+            if self._incoming:
+                self._loop.call_soon(self._deliver)
 
     # asyncio.Transport
 
