@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """PEM files of a certificate with its key, apart and in one."""
+    """PEM files of a certificate with its chain and its key, apart and in one, as Kafka's key stores have them."""
 
     certificate: Path
     key: Path
@@ -35,6 +35,7 @@ class Authority:
 
     def __init__(self, folder: Path, name: str = "authority") -> None:
         self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         self._ca = trustme.CA(organization_name=name)
         self.file = folder / f"{name}.pem"
         self._ca.cert_pem.write_to_path(str(self.file))

@@ -19,9 +19,9 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer
 from tests.integration.gateway import START_SECONDS, Gateway, manifest
 from tests.integration.world import CLIENT_HOST, contiguous_ports
 from tests.kafka import KafkaCluster, MissingRequirement, Security, open_cluster
-from tests.kafka.pki import Pki
 from tests.kafka.settings import host
 from tests.kafka.waiting import wait_until
+from tests.pki import Authority
 
 pytestmark = pytest.mark.kafka
 
@@ -50,16 +50,16 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    return Pki(tmp_path_factory.mktemp("pki"))
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture(scope="module")
-def secured(pki: Pki) -> Iterator[KafkaCluster]:
+def secured(pki: Authority) -> Iterator[KafkaCluster]:
     security = Security(
-        sasl_ssl_store=pki.issue("brokers", *{host(node) for node in (1, 2, 3)}).store,
-        ssl_store=pki.issue("elsewhere", "kafka.example.com").store,
-        client_ca=pki.ca,
+        sasl_ssl_store=pki.issue("brokers", *{host(node) for node in (1, 2, 3)}).both,
+        ssl_store=pki.issue("elsewhere", "kafka.example.com").both,
+        client_ca=pki.file,
         scram_users={SCRAM_USER: SECRET},
         max_reauth_ms=round(SESSION_SECONDS * 1000),
     )
@@ -77,9 +77,9 @@ def login(mechanism: str, secret: str = SECRET) -> Settings:
     return {"sasl.mechanism": mechanism, "sasl.username": user, "sasl.password": secret}
 
 
-def ways_in(pki: Pki) -> Mapping[str, Settings]:
+def ways_in(pki: Authority) -> Mapping[str, Settings]:
     own = pki.issue("gateway", "gateway", common_name="gateway", password="of-the-key")
-    trust = {"ssl.ca.location": str(pki.ca)}
+    trust = {"ssl.ca.location": str(pki.file)}
     return {
         "SASL_PLAINTEXT PLAIN": login("PLAIN"),
         "SASL_PLAINTEXT SCRAM-SHA-512": login("SCRAM-SHA-512"),
@@ -95,24 +95,24 @@ def ways_in(pki: Pki) -> Mapping[str, Settings]:
     }
 
 
-def ways_to_fail(pki: Pki, elsewhere: Pki) -> Mapping[str, Settings]:
+def ways_to_fail(pki: Authority, elsewhere: Authority) -> Mapping[str, Settings]:
     ways = ways_in(pki)
     verified = {**ways["SSL with a certificate"], "ssl.endpoint.identification.algorithm": "https"}
     return {
-        "SASL_SSL of another authority": {**ways["SASL_SSL PLAIN"], "ssl.ca.location": str(elsewhere.ca)},
+        "SASL_SSL of another authority": {**ways["SASL_SSL PLAIN"], "ssl.ca.location": str(elsewhere.file)},
         "SASL_SSL with a wrong password": {**ways["SASL_SSL PLAIN"], **login("SCRAM-SHA-512", WRONG_SECRET)},
         "SSL of another name": verified,
         "SSL without a certificate": {
-            "ssl.ca.location": str(pki.ca),
+            "ssl.ca.location": str(pki.file),
             "ssl.endpoint.identification.algorithm": "none",
         },
     }
 
 
 @pytest.fixture(scope="module")
-def stage(secured: KafkaCluster, pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def stage(secured: KafkaCluster, pki: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """All gateways start at once; those that can't be ready keep trying."""
-    elsewhere = Pki(tmp_path_factory.mktemp("elsewhere"))
+    elsewhere = Authority(tmp_path_factory.mktemp("elsewhere"))
     good, bad = ways_in(pki), ways_to_fail(pki, elsewhere)
     for number in range(len(good)):
         secured.create_topic(f"{TOPIC}-{number}", partitions=1)
@@ -200,7 +200,7 @@ class Traffic:
             self.received.append(message.value() or b"")
 
 
-def test_every_way_in_outlives_the_brokers_sessions_unnoticed(stage: Stage, pki: Pki) -> None:
+def test_every_way_in_outlives_the_brokers_sessions_unnoticed(stage: Stage, pki: Authority) -> None:
     traffics = {way: Traffic(stage.gateways[way], stage.password) for way in ways_in(pki)}
     with ThreadPoolExecutor(len(traffics)) as pool:
         for done in [pool.submit(traffic.run, LIFETIMES) for traffic in traffics.values()]:
@@ -248,20 +248,20 @@ def deliver(producer: Producer) -> list[KafkaError | None]:
 
 
 def test_a_rotated_certificate_is_used_for_new_connections_alone(
-    stage: Stage, pki: Pki, tmp_path_factory: pytest.TempPathFactory
+    stage: Stage, pki: Authority, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     gateway = stage.gateways["SSL with a certificate"]
-    foreign = Pki(tmp_path_factory.mktemp("foreign"))
+    foreign = Authority(tmp_path_factory.mktemp("foreign"))
 
     def loaded() -> int:
         return sum(entry.get("event") == "cluster_tls_loaded" for entry in gateway.log())
 
-    def rotate(authority: Pki) -> None:
+    def rotate(authority: Authority) -> None:
         before = loaded()
         identity = authority.issue("gateway", "gateway", common_name="gateway", password="of-the-key")
         if authority is not pki:
             for file in (identity.certificate, identity.key):
-                shutil.copy(file, pki.ca.parent)
+                shutil.copy(file, pki.file.parent)
         wait_until(lambda: loaded() > before, "the rotated certificate in use", RUN_SECONDS)
 
     settings = {**client(gateway, stage.password), "message.timeout.ms": 5000}

@@ -12,23 +12,23 @@ from controlplane import cluster_tls_files
 from controlplane.cluster_tls_files import ClusterTls
 from controlplane.problems import ConfigurationError
 from proxy.config import ClusterConfig
-from tests.kafka.pki import Pki
+from tests.pki import Authority
 
 DEADLINE_SECONDS = 10
 
 
 @pytest.fixture
-def pki(tmp_path: Path) -> Pki:
-    return Pki(tmp_path)
+def pki(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
 
 
 @pytest.fixture
-def config(pki: Pki) -> ClusterConfig:
+def config(pki: Authority) -> ClusterConfig:
     own = pki.issue("gate", "gate", password="of-the-key")
     return ClusterConfig(
         bootstrap_servers=(("a", 1),),
         security_protocol="SSL",
-        ca=str(pki.ca),
+        ca=str(pki.file),
         certificate=str(own.certificate),
         key=str(own.key),
         key_password="of-the-key",
@@ -79,7 +79,7 @@ def test_an_authority_that_is_none(config: ClusterConfig) -> None:
     assert error_of(config) == expected
 
 
-WRONG_KEYS: dict[str, Callable[[ClusterConfig, Pki], ClusterConfig]] = {
+WRONG_KEYS: dict[str, Callable[[ClusterConfig, Authority], ClusterConfig]] = {
     "a wrong password": lambda config, _: replace(config, key_password="wrong"),
     "no password": lambda config, _: replace(config, key_password=None),
     "another certificate's key": lambda config, pki: replace(config, key=str(pki.issue("other", "other").key)),
@@ -88,7 +88,7 @@ WRONG_KEYS: dict[str, Callable[[ClusterConfig, Pki], ClusterConfig]] = {
 
 @pytest.mark.parametrize("change", WRONG_KEYS.values(), ids=WRONG_KEYS.keys())
 def test_a_key_that_does_not_fit(
-    config: ClusterConfig, pki: Pki, change: Callable[[ClusterConfig, Pki], ClusterConfig]
+    config: ClusterConfig, pki: Authority, change: Callable[[ClusterConfig, Authority], ClusterConfig]
 ) -> None:
     wrong = change(config, pki)
     error = error_of(wrong)
@@ -101,7 +101,7 @@ def test_a_key_that_does_not_fit(
 
 
 async def test_a_rotated_certificate_comes_into_use(
-    config: ClusterConfig, pki: Pki, monkeypatch: pytest.MonkeyPatch
+    config: ClusterConfig, pki: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster_tls_files, "POLL_SECONDS", 0.01)
     tls = ClusterTls(config, "zonegate.yaml")

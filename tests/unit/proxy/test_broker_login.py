@@ -17,7 +17,7 @@ from proxy.cluster import Cluster
 from proxy.config import ClusterConfig, ClusterMechanism
 from proxy.flow import MemoryBudget, ReadGate
 from proxy.metrics import GatewayMetrics
-from tests.kafka.pki import Identity, Pki
+from tests.pki import Authority, Pair
 from tests.unit.proxy.fake_broker import HOST, METADATA, FakeBroker
 from tests.unit.proxy.playbook import SASL_AUTHENTICATE, SASL_HANDSHAKE
 
@@ -147,11 +147,11 @@ async def close(cluster: Cluster) -> None:
 
 
 @pytest.fixture
-def pki(tmp_path: Path) -> Pki:
-    return Pki(tmp_path / "pki")
+def pki(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "pki")
 
 
-def server(identity: Identity, client_ca: Path | None = None) -> ssl.SSLContext:
+def server(identity: Pair, client_ca: Path | None = None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(identity.certificate, identity.key)
     if client_ca is not None:
@@ -160,17 +160,17 @@ def server(identity: Identity, client_ca: Path | None = None) -> ssl.SSLContext:
     return context
 
 
-def over_tls(pki: Pki, **fields: Any) -> ClusterConfig:
-    return replace(SASL, **{"security_protocol": "SASL_SSL", "ca": str(pki.ca), **fields})
+def over_tls(pki: Authority, **fields: Any) -> ClusterConfig:
+    return replace(SASL, **{"security_protocol": "SASL_SSL", "ca": str(pki.file), **fields})
 
 
-async def test_sasl_over_tls(pki: Pki) -> None:
+async def test_sasl_over_tls(pki: Authority) -> None:
     async with FakeBroker(SCRAM, SECRET, context=server(pki.issue("broker", HOST))) as broker:
         (await open_connection(broker, over_tls(pki, mechanism="SCRAM-SHA-512"))).abort()
     assert broker.users == [USER]
 
 
-async def test_a_client_certificate_with_an_encrypted_key(pki: Pki) -> None:
+async def test_a_client_certificate_with_an_encrypted_key(pki: Authority) -> None:
     own = pki.issue("gate", "gate", common_name="gate", password="of-the-key")
     config = over_tls(
         pki,
@@ -179,21 +179,21 @@ async def test_a_client_certificate_with_an_encrypted_key(pki: Pki) -> None:
         key=str(own.key),
         key_password="of-the-key",
     )
-    async with FakeBroker(context=server(pki.issue("broker", HOST), client_ca=pki.ca)) as broker:
+    async with FakeBroker(context=server(pki.issue("broker", HOST), client_ca=pki.file)) as broker:
         (await open_connection(broker, config)).abort()
     assert [got.key for got in broker.got] == [API_VERSIONS]
 
 
-async def test_without_the_client_certificate_that_the_broker_wants(pki: Pki) -> None:
-    async with FakeBroker(context=server(pki.issue("broker", HOST), client_ca=pki.ca)) as broker:
+async def test_without_the_client_certificate_that_the_broker_wants(pki: Authority) -> None:
+    async with FakeBroker(context=server(pki.issue("broker", HOST), client_ca=pki.file)) as broker:
         # an asyncio server sends no alert that would say why
         with pytest.raises((OSError, BrokerProtocolError)):
             await open_connection(broker, over_tls(pki, security_protocol="SSL"))
     assert not broker.got
 
 
-async def test_a_broker_of_another_authority(pki: Pki, tmp_path: Path) -> None:
-    elsewhere = Pki(tmp_path / "elsewhere")
+async def test_a_broker_of_another_authority(pki: Authority, tmp_path: Path) -> None:
+    elsewhere = Authority(tmp_path / "elsewhere")
     async with FakeBroker(password=SECRET, context=server(elsewhere.issue("broker", HOST))) as broker:
         with pytest.raises(OSError, match=r"^the broker's certificate is not accepted: unable to get local issuer"):
             await open_connection(broker, over_tls(pki))
@@ -202,7 +202,7 @@ async def test_a_broker_of_another_authority(pki: Pki, tmp_path: Path) -> None:
     assert not broker.got
 
 
-async def test_a_broker_of_another_name(pki: Pki) -> None:
+async def test_a_broker_of_another_name(pki: Authority) -> None:
     async with FakeBroker(password=SECRET, context=server(pki.issue("broker", "kafka.example.com"))) as broker:
         with pytest.raises(OSError) as caught:
             await open_connection(broker, over_tls(pki))
@@ -213,13 +213,13 @@ async def test_a_broker_of_another_name(pki: Pki) -> None:
         (await open_connection(broker, over_tls(pki, verify_host=False))).abort()
 
 
-async def test_a_broker_without_tls(pki: Pki) -> None:
+async def test_a_broker_without_tls(pki: Authority) -> None:
     async with FakeBroker() as broker:
         with pytest.raises(OSError, match=r"^the broker closed the connection in the TLS handshake$"):
             await open_connection(broker, over_tls(pki))
 
 
-async def test_a_broker_that_knows_old_tls_only(pki: Pki) -> None:
+async def test_a_broker_that_knows_old_tls_only(pki: Authority) -> None:
     context = server(pki.issue("broker", HOST))
     with pytest.warns(DeprecationWarning):
         context.minimum_version = ssl.TLSVersion.TLSv1_1
@@ -229,8 +229,8 @@ async def test_a_broker_that_knows_old_tls_only(pki: Pki) -> None:
             await open_connection(broker, over_tls(pki))
 
 
-async def test_new_files_serve_new_connections_and_old_connections_stay(pki: Pki, tmp_path: Path) -> None:
-    renewed = Pki(tmp_path / "renewed")
+async def test_new_files_serve_new_connections_and_old_connections_stay(pki: Authority, tmp_path: Path) -> None:
+    renewed = Authority(tmp_path / "renewed")
     contexts = server(pki.issue("broker", HOST)), server(renewed.issue("broker", HOST))
     async with (
         FakeBroker(password=SECRET, context=contexts[0]) as before,
