@@ -41,6 +41,7 @@ class LimitSettings(Section):
     partial_frame_bytes_per_second: Count = _DEFAULT.partial_frame_bytes_per_second
     idle_seconds: Seconds = _DEFAULT.idle_seconds
     half_closed_seconds: Seconds = _DEFAULT.half_closed_seconds
+    burst_seconds: Seconds = _DEFAULT.burst_seconds
     close_seconds: Seconds = _DEFAULT.close_seconds
 
     def limits(self) -> Limits:

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from controlplane.problems import Path
 from policies.names import INTERNAL_TOPICS, check_topic_name, check_zone_name
-from policies.zone import Alias, Permission, Zone
+from policies.zone import Alias, Permission, Zone, ZoneLimits
 from policies.zone import AuthenticationMode as AuthenticationModeName
 
 KIND = "PartnerZone"
@@ -154,14 +154,17 @@ class PartnerZone(_Resource):
                 Alias(topic.name, topic.backing_topic, Permission(topic.permission)) for topic in self.spec.topics
             ),
             authentication=self.mode,
+            limits=self._limits(),
         )
+
+    def _limits(self) -> ZoneLimits:
+        policies = self.spec.traffic_control_policies or TrafficControlPolicies()
+        return ZoneLimits(policies.max_produce_rate, policies.max_consume_rate, policies.limit_commit_offset)
 
     def not_enforced(self) -> list[str]:
         """The fields that this zone sets and this version keeps, but does not act on yet."""
-        policies, headers = self.spec.traffic_control_policies, self.spec.headers
+        headers = self.spec.headers
         fields = []
-        if policies is not None and policies.model_dump(exclude_none=True):
-            fields.append("spec.trafficControlPolicies")
         if headers is not None and (headers.add_on_produce or headers.remove_on_consume):
             fields.append("spec.headers")
         return fields

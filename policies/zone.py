@@ -41,6 +41,18 @@ AuthenticationMode = Literal["PLAIN", "OAUTHBEARER", "MTLS"]
 
 
 @dataclass(frozen=True, slots=True)
+class ZoneLimits:
+    """What a zone may use at most, all its connections together; None is without limit."""
+
+    produce_rate: int | None = None
+    """Bytes of record batches per second."""
+    consume_rate: int | None = None
+    """The same, to consumers."""
+    commits_per_minute: int | None = None
+    """Requests that commit offsets."""
+
+
+@dataclass(frozen=True, slots=True)
 class Zone:
     """The desired state of one zone, as far as the data plane needs it."""
 
@@ -49,6 +61,7 @@ class Zone:
     service_account: str
     aliases: tuple[Alias, ...]
     authentication: AuthenticationMode = "PLAIN"
+    limits: ZoneLimits = ZoneLimits()
 
 
 class ZoneRules:

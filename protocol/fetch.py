@@ -22,6 +22,8 @@ FIRST_WITH_IDS: Final = 13
 FIRST_WITH_SESSIONS: Final = 7
 FIRST_WITHOUT_REPLICA_ID: Final = 15
 
+_LIMITS: Final = Struct(">iiib")
+"""max wait, min bytes, max bytes, isolation level"""
 _SESSION: Final = Struct(">ii")
 NO_SESSION: Final = _SESSION.pack(0, -1)
 """Session id 0, epoch -1: the broker keeps no session for this request (KIP-227)."""
@@ -115,13 +117,20 @@ def _parse_topics(data: bytes, pos: int, end: int, version: int) -> tuple[list[F
     return topics, pos
 
 
-def build_request(data: bytes, spans: FetchSpans, names: list[bytes], version: int) -> bytearray:
-    """The body for the broker: a consumer without a session; `names` are the topics, encoded for this version."""
+def build_request(
+    data: bytes, spans: FetchSpans, names: list[bytes], version: int, limit: int | None = None
+) -> bytearray:
+    """The body for the broker: a consumer without a session; `names` are the topics, encoded for this version. `limit`
+    is what `max_bytes` may be at most."""
     flexible = version >= FIRST_FLEXIBLE
     out = bytearray()
     if version < FIRST_WITHOUT_REPLICA_ID:
         out += CONSUMER
-    out += data[spans.limits[0] : spans.limits[1]]
+    if limit is None:
+        out += data[spans.limits[0] : spans.limits[1]]
+    else:
+        wait, least, most, isolation = _LIMITS.unpack_from(data, spans.limits[0])
+        out += _LIMITS.pack(wait, least, min(most, limit), isolation)
     if version >= FIRST_WITH_SESSIONS:
         out += NO_SESSION
     if flexible:

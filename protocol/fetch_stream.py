@@ -53,6 +53,8 @@ class FetchStream:
         self._names = names
         self._endpoint = endpoint
         self._on_records = on_records
+        self.throttle_ms = 0
+        """What the client is told at least; set before `feed`."""
         self._step: Step = self._prologue
         self._topic = b""
         self._topics = self._partitions = self._records = 0
@@ -137,6 +139,8 @@ class FetchStream:
     def _prologue(self, data: bytes, pos: int) -> tuple[int, bytes | None]:
         _, stop = read_count(data, fetch.parse_response_prologue(data, pos, self._version), self._flexible)
         self._step = self._topic_name if self._topics else self._closing
+        if self.throttle_ms and self.throttle_ms > INT32.unpack_from(data, pos)[0]:
+            return stop, INT32.pack(self.throttle_ms) + data[pos + INT32.size : stop]
         return stop, None
 
     def _topic_name(self, data: bytes, pos: int) -> tuple[int, bytes | None]:

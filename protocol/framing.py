@@ -31,11 +31,19 @@ Sink = Callable[[bytes], None]
 OnAssemble = Callable[[int], None]
 """(frame bytes): a large frame will be kept in memory until it is whole."""
 
+Admit = Callable[[bytes, int], bool]
+"""(buffer, start) of a frame of which four bytes at least follow the length: may it be taken now? Who says no sets
+`held`, and is asked again after `release`."""
+
+_ADMIT_BYTES: Final = 8
+"""Of a frame, before it is asked whether it may be taken."""
+
 
 class FrameReader:
     """One direction of one connection. `max_frame_bytes` may be raised while it runs (after authentication)."""
 
     __slots__ = (
+        "_admitted",
         "_assemble_bytes",
         "_chunks",
         "_chunks_bytes",
@@ -44,6 +52,7 @@ class FrameReader:
         "_on_head",
         "_sink",
         "_sink_bytes",
+        "admit",
         "held",
         "max_frame_bytes",
     )
@@ -51,6 +60,8 @@ class FrameReader:
     def __init__(self, max_frame_bytes: int, on_frame: OnFrame, on_head: OnHead, on_assemble: OnAssemble) -> None:
         self.max_frame_bytes = max_frame_bytes
         self.held = False
+        self.admit: Admit | None = None
+        self._admitted = False
         self._on_frame = on_frame
         self._on_head = on_head
         self._on_assemble = on_assemble
@@ -125,7 +136,12 @@ class FrameReader:
             size = _SIZE.unpack_from(data, pos)[0] + 4
             if not 4 <= size <= self.max_frame_bytes + 4:
                 raise ProtocolError(f"frame of {size - 4} bytes, allowed are 0 to {self.max_frame_bytes}")
+            if self.admit is not None and not self._admitted and size >= _ADMIT_BYTES:
+                if length - pos < _ADMIT_BYTES or not self.admit(data, pos):
+                    break
+                self._admitted = True
             if length - pos >= size:
+                self._admitted = False
                 self._on_frame(data, pos, pos + size)
                 pos += size
                 continue
@@ -144,5 +160,6 @@ class FrameReader:
             self._assemble_bytes = size
             self._on_assemble(size)
             return False
+        self._admitted = False
         self._sink, self._sink_bytes = sink, size - (len(data) - pos)
         return True

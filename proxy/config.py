@@ -70,6 +70,9 @@ class Limits:
     half_closed_seconds: float = 30.0
     """For answers to a client that has shut down its sending side: `request.timeout.ms` again, after which a client
     has given up. Kafka has no such limit."""
+    burst_seconds: float = 1.0
+    """Of a zone's limits: how long it may save up what it doesn't use, and so what it may use at once afterwards. Kafka
+    lets a client that has been silent use ten windows of a second at once (`quota.window.num`)."""
     close_seconds: float = 10.0
     """For what is still to be written at a close; then a peer that doesn't read is cut off."""
 

@@ -61,6 +61,8 @@ class Call:
     endpoints: Endpoints
     brokers: Brokers
     on_refused: OnRefused
+    units: int = 0
+    """What counts towards the limit of the zone that the API has (`ApiEntry.kind`); the handler adds to it."""
 
     def refuse(self, error: ErrorCode, resource: Resource, count: int = 1) -> None:
         """Count refused entries, and have them noted; the answer itself is the handler's."""

@@ -19,6 +19,7 @@ class Hold(enum.IntFlag):
     REAUTHENTICATING = enum.auto()
     PENDING = enum.auto()
     TURN = enum.auto()
+    THROTTLED = enum.auto()
     CLOSING = enum.auto()
 
 

@@ -63,10 +63,10 @@ class Gateway:
         self.metrics = GatewayMetrics()
         self._config = config
         self._tasks: set[asyncio.Task[None]] = set()
-        registry = ZoneRegistry(self.metrics)
+        limits = config.limits
+        registry = ZoneRegistry(self.metrics, burst_seconds=limits.burst_seconds)
         registry.apply(zones, credentials)
         self._served = zones, credentials
-        limits = config.limits
         budget = MemoryBudget(limits.assembly_bytes, limits.assembly_bytes_per_zone)
         # of its own, so that the gateway knows its cluster whatever clients do
         cluster = Cluster(config.cluster, MemoryBudget(limits.assembly_bytes).share(""), self.metrics)
@@ -221,6 +221,8 @@ class Gateway:
             elif session.credential_id in changes.revoked_credentials:
                 ended_credentials[session.credential_id] += not session.closed
                 session.close(CloseReason.CREDENTIAL_REVOKED, f"credential {session.credential_id} was removed")
+            else:
+                session.apply_limits()
         before, self._served = self._served, (zones, credentials)
         self.audit.zones_changed(zone_changes(before[0], zones), ended_zones)
         self.audit.credentials_changed(credential_changes(before[1], credentials), ended_credentials)

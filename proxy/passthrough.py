@@ -65,6 +65,9 @@ class PassthroughPipeline(Pipeline):
     def meter(self, api_key: int) -> ApiMeter:
         return self._metrics.api(PASSTHROUGH, api_key)
 
+    def apply_limits(self) -> None:
+        """An admin's session has none."""
+
     def _qualify_client_id(self, client_id: bytes | None) -> bytes:
         return encode_client_id(client_id)
 

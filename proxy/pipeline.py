@@ -38,13 +38,22 @@ from proxy.exchange import (
 from proxy.flow import Hold, ReadGate
 from proxy.metrics import ApiMeter
 from proxy.resources import Resource
+from proxy.throttling import Throttle
+from proxy.traffic import Kind
 from proxy.typed_exchange import Part, TypedExchange
 from proxy.zones import ZoneState
 
 LOCAL_KEYS: Final = frozenset((SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE))
 
 HOLDS_REQUESTS: Final = (
-    Hold.CONNECTING | Hold.IN_FLIGHT | Hold.EXCLUSIVE | Hold.PENDING | Hold.TURN | Hold.CLIENT_FULL | Hold.CLOSING
+    Hold.CONNECTING
+    | Hold.IN_FLIGHT
+    | Hold.EXCLUSIVE
+    | Hold.PENDING
+    | Hold.TURN
+    | Hold.THROTTLED
+    | Hold.CLIENT_FULL
+    | Hold.CLOSING
 )
 """While one of these holds, not even requests that have been read are taken. The others only stop the reading."""
 
@@ -109,6 +118,7 @@ class Pipeline:
         self._max_pending = limits.pending_bytes
         self._max_elements = limits.request_elements
         self._plans = plans
+        self._throttle = Throttle(self, plans)
         self._max_in_flight = limits.requests_in_flight
         self._max_request_bytes = limits.request_bytes
         self._queue: deque[Exchange] = deque()
@@ -129,6 +139,27 @@ class Pipeline:
             if isinstance(exchange, TypedExchange):
                 exchange.leave_turn()
         self._queue.clear()
+        self._throttle.leave()
+
+    # limits
+
+    def apply_limits(self) -> None:
+        """The zone has other limits than before."""
+        self.client.reader.admit = self._throttle.admit if self.zone().traffic.limited else None
+
+    def charge(self, kind: Kind, units: float) -> None:
+        """Count towards a limit of the zone."""
+        if self.zone().traffic.limited:
+            self._throttle.charge(kind, units)
+
+    def refund(self, kind: Kind, units: float) -> None:
+        """Of what was charged, so much was not used."""
+        if self.zone().traffic.limited:
+            self._throttle.refund(kind, units)
+
+    def throttle_time(self, kind: Kind) -> int:
+        """What a response tells, in milliseconds."""
+        return self._throttle.told(kind) if self.zone().traffic.limited else 0
 
     # requests
 
@@ -217,8 +248,9 @@ class Pipeline:
             plan.key, plan.version, request, plan.response, zone, self.endpoints, self.brokers, self.client.on_refused
         )
         meter = zone.meter(plan.key)
-        exchange = TypedExchange(self, plan, PEEK.unpack_from(data, start)[3], end - start, meter)
+        exchange = TypedExchange(self, plan, PEEK.unpack_from(data, start)[3], end - start, call)
         outcome = handler(call)
+        exchange.charge()
         if isinstance(outcome, Send):
             for broker_request in outcome.requests:
                 self.send_typed(broker_request, None)

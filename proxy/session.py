@@ -304,7 +304,13 @@ class ClientSession(asyncio.Protocol):
         else:
             plans = plans_for(broker.versions.apis)
             self._pipeline = Pipeline(self, broker, plans, self._zone, self._listener, view, self._limits)
+        self._pipeline.apply_limits()
         self._pipeline.release(Hold.CONNECTING)
+
+    def apply_limits(self) -> None:
+        """The zone may have other limits than before."""
+        if self._pipeline is not None and not self.closed:
+            self._pipeline.apply_limits()
 
     def _zone(self) -> ZoneState:
         return self._services.zones.zones[self.zone_name]

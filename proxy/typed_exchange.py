@@ -11,9 +11,9 @@ from protocol.headers import response_body
 from protocol.schema import Message, response_struct
 from proxy.apis.plan import RequestPlan
 from proxy.broker import BrokerConnection
-from proxy.exchange import Answer, BrokerRequest, Exchange, Forward, InTurn, Later, Outcome, Pieces
+from proxy.exchange import Answer, BrokerRequest, Call, Exchange, Forward, InTurn, Later, Outcome, Pieces
 from proxy.flow import Begin, Hold
-from proxy.metrics import ApiMeter
+from proxy.traffic import Kind
 from proxy.zones import ZoneState
 
 
@@ -40,17 +40,23 @@ class Rounds(Protocol):
 
     def respond(self, exchange: Exchange, plan: RequestPlan, pieces: Pieces, size: int) -> None: ...
 
+    def charge(self, kind: Kind, units: float) -> None: ...
+
+    def throttle_time(self, kind: Kind) -> int: ...
+
 
 class TypedExchange(Exchange):
     """A request that a handler works on, in one or several rounds."""
 
-    __slots__ = ("_exclusive", "_missing", "_pipeline", "_responses", "_then", "_turn", "plan")
+    __slots__ = ("_call", "_charged", "_exclusive", "_missing", "_pipeline", "_responses", "_then", "_turn", "plan")
 
     def __init__(
-        self, pipeline: Rounds, plan: RequestPlan, client_correlation_id: int, request_bytes: int, meter: ApiMeter
+        self, pipeline: Rounds, plan: RequestPlan, client_correlation_id: int, request_bytes: int, call: Call
     ) -> None:
-        super().__init__(client_correlation_id, request_bytes, meter)
+        super().__init__(client_correlation_id, request_bytes, call.zone.meter(plan.key))
         self.plan = plan
+        self._call = call
+        self._charged = 0
         self._pipeline = pipeline
         self._then: Callable[[list[Message]], Outcome] | None = None
         self._exclusive = False
@@ -73,6 +79,12 @@ class TypedExchange(Exchange):
             assert isinstance(outcome, InTurn)
             self._hold()
             self._take_turn(outcome)
+
+    def charge(self) -> None:
+        """What the handler has counted since the last time."""
+        if self.plan.entry.kind is not None and self._call.units > self._charged:
+            self._pipeline.charge(self.plan.entry.kind, self._call.units - self._charged)
+            self._charged = self._call.units
 
     def _hold(self) -> None:
         if not self._exclusive:
@@ -114,6 +126,12 @@ class TypedExchange(Exchange):
             self._pipeline.send_typed(request, Part(self, index, request))
 
     def _answer(self, message: Message) -> None:
+        kind = self.plan.entry.kind
+        if kind is not None:
+            self.charge()
+            told = self._pipeline.throttle_time(kind)
+            if told and "throttle_time" in message.struct.names:
+                message.throttle_time = max(message.throttle_time, told)
         body = encode(message)
         self._pipeline.respond(self, self.plan, (body,), len(body))
         self.leave_turn()

@@ -16,11 +16,13 @@ from policies.zone import Alias, AuthenticationMode, Zone, ZoneRules
 from protocol.codec import write_uvarint
 from protocol.error_codes import ErrorCode
 from protocol.schema import API_NAMES, ZERO_ID
+from proxy.config import Limits
 from proxy.flow import Turnstile
 from proxy.metrics import AliasMeter, ApiMeter, GatewayMetrics
 from proxy.ownership import SoleOwners
 from proxy.pending_commits import PendingCommits
 from proxy.subscriptions import Subscriptions
+from proxy.traffic import Clock, ZoneTraffic
 
 PLAIN: Final = 0
 COMPACT: Final = 1
@@ -70,10 +72,11 @@ def spell(raw: bytes) -> tuple[bytes, bytes]:
 class ZoneState:
     """One zone as this gateway serves it."""
 
-    def __init__(self, rules: ZoneRules, metrics: GatewayMetrics, id_key: bytes) -> None:
+    def __init__(self, rules: ZoneRules, metrics: GatewayMetrics, id_key: bytes, traffic: ZoneTraffic) -> None:
         self.rules = rules
         self.name = rules.name
         self.metrics = metrics
+        self.traffic = traffic
         self.cluster_id = virtual_cluster_id(id_key, rules.name)
         self.transactional_prefix = rules.prefix.encode()
         self.commits = Turnstile()
@@ -166,8 +169,12 @@ class Changes:
 class ZoneRegistry:
     """All zones and credentials. `apply` swaps them whole."""
 
-    def __init__(self, metrics: GatewayMetrics) -> None:
+    def __init__(
+        self, metrics: GatewayMetrics, clock: Clock = monotonic, burst_seconds: float = Limits().burst_seconds
+    ) -> None:
         self._metrics = metrics
+        self._clock = clock
+        self._burst_seconds = burst_seconds
         self._id_key = b""
         self.zones: dict[str, ZoneState] = {}
         self._accounts: dict[str, Account] = {}
@@ -179,7 +186,8 @@ class ZoneRegistry:
         if self._id_key != cluster_id.encode():
             self._id_key = cluster_id.encode()
             self.zones = {
-                name: ZoneState(state.rules, self._metrics, self._id_key) for name, state in self.zones.items()
+                name: ZoneState(state.rules, self._metrics, self._id_key, state.traffic)
+                for name, state in self.zones.items()
             }
 
     @property
@@ -201,7 +209,9 @@ class ZoneRegistry:
             if known is not None and known.rules.zone == zone:
                 states[zone.name] = known
                 continue
-            states[zone.name] = ZoneState(ZoneRules(zone), self._metrics, self._id_key)
+            traffic = known.traffic if known is not None else ZoneTraffic(zone.name, self._clock, self._burst_seconds)
+            traffic.configure(zone.limits)
+            states[zone.name] = ZoneState(ZoneRules(zone), self._metrics, self._id_key, traffic)
             if known is not None:
                 states[zone.name].inherit(known)
         shrunken = {

@@ -36,6 +36,7 @@ def _commit(call: Call, refused: ErrorCode | None, resource: Resource) -> Outcom
         split.refuse_all(refused, resource)
     if refused is not None or not split.layers:
         return answer(call, split, {})
+    call.units = 1
     if any(must_merge(call, asked, alias) for asked, alias in split.granted):
         return MergedCommit(call, split).begin()
 

@@ -16,12 +16,13 @@ from protocol.fetch_stream import FetchStream
 from protocol.framing import Sink
 from protocol.headers import RESPONSE_PEEK
 from protocol.schema import Message
-from protocol.spans import TopicSpan
+from protocol.spans import INT32, TopicSpan
 from proxy.apis.plan import Connection, RequestPlan
 from proxy.apis.spliced import SplicedExchange, spelling
 from proxy.apis.topics import Shape, Split, rewrite_leaders
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Later, Outcome
 from proxy.resources import NOTHING
+from proxy.traffic import Kind
 from proxy.zones import BY_ID, Route
 
 SHAPE: Final = Shape(
@@ -100,10 +101,12 @@ def _broker_request(call: Call, split: Split, layer: int, max_wait: int, layers:
                 partition.replica_directory_id = bytes(16)
             if "high_watermark" in partition.struct.names:
                 partition.high_watermark = 0x7FFFFFFFFFFFFFFF
+    limit = call.zone.traffic.fetch_bytes
+    max_bytes = request.max_bytes if limit is None else min(request.max_bytes, limit)
     message = request.struct.fit(
         max_wait=max_wait,
         min_bytes=request.min_bytes,
-        max_bytes=max(request.max_bytes // layers, 1) if layers > 1 else request.max_bytes,
+        max_bytes=max(max_bytes // layers, 1) if layers > 1 else max_bytes,
         isolation_level=request.isolation_level,
         topics=topics,
         # a replica nearby that has no port here could not be read from
@@ -123,6 +126,7 @@ def _finish(call: Call, split: Split, responses: list[Message]) -> Answer:
         ErrorCode.UNKNOWN_SERVER_ERROR,
         lambda partition, alias: _mend(call.zone.route(alias), partition),
     )
+    call.units = sum(len(partition.records) for topic in topics for partition in topic.partitions)
     for asked in split.asked:
         if asked.alias is not None and not asked.error:
             call.zone.route(asked.alias).meter.fetch_requests += 1
@@ -145,7 +149,7 @@ def _mend(route: Route, partition: Message) -> Message:
 class FetchExchange(SplicedExchange):
     """A request whose names were spliced; its response is spliced back, streamed when it is large and simple."""
 
-    __slots__ = ("_stream",)
+    __slots__ = ("_charged", "_stream")
 
     shape = SHAPE
 
@@ -160,8 +164,11 @@ class FetchExchange(SplicedExchange):
         if "session_id" in response.struct.names:
             response.session_id = 0
 
+    def throttle_span(self, pos: int, end: int) -> tuple[int, int]:
+        return pos, pos + INT32.size
+
     def client_spelling(self, topic: TopicSpan) -> bytes:
-        self._count(topic.key, topic.record_bytes)
+        self.routes[topic.key].meter.fetch_bytes += topic.record_bytes
         return super().client_spelling(topic)
 
     def on_head(self, data: bytes, start: int, size: int) -> Sink | None:
@@ -177,6 +184,10 @@ class FetchExchange(SplicedExchange):
         client_size = self._stream.begin(data, body, start + size)
         if client_size is None:
             return None
+        # how many of these are record batches is known at the end
+        self._charged = size
+        self.connection.charge(Kind.CONSUME, size)
+        self._stream.throttle_ms = self.connection.throttle_time(Kind.CONSUME)
         self.connection.begin_stream(self, self.plan, self._stream.feed(data, body), client_size)
         return self._pass_on
 
@@ -184,10 +195,12 @@ class FetchExchange(SplicedExchange):
         for piece in self._stream.feed(chunk):
             self.connection.stream(piece)
         if self._stream.finished:
+            self.connection.refund(Kind.CONSUME, self._charged)
             self.connection.end_stream()
 
     def _count(self, topic: bytes, record_bytes: int) -> None:
         self.routes[topic].meter.fetch_bytes += record_bytes
+        self._charged -= record_bytes
 
 
 def on_bytes(connection: Connection, plan: RequestPlan, data: bytes, start: int, body: int, end: int) -> bool:
@@ -210,7 +223,8 @@ def on_bytes(connection: Connection, plan: RequestPlan, data: bytes, start: int,
         return False
     for route in routes.values():
         route.meter.fetch_requests += 1
-    request = fetch.build_request(data, spans, [route.broker[kind] for route in routes.values()], plan.version)
+    names = [route.broker[kind] for route in routes.values()]
+    request = fetch.build_request(data, spans, names, plan.version, zone.traffic.fetch_bytes)
     exchange = FetchExchange(connection, plan, data, start, end - start, kind, routes)
     connection.enqueue(exchange)
     connection.forward(plan, (request,), len(request), exchange)

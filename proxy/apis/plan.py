@@ -8,6 +8,7 @@ from typing import Protocol
 from protocol.framing import Sink
 from protocol.schema import Struct, request_struct, response_struct
 from proxy.exchange import Call, Endpoints, Exchange, Outcome, Pieces
+from proxy.traffic import Kind
 from proxy.zones import ZoneState
 
 API_VERSIONS_KEY = 18
@@ -49,6 +50,8 @@ class ApiEntry:
     handler: Handler | None = None
     on_bytes: OnBytes | None = None
     on_large_head: OnLargeHead | None = None
+    kind: Kind | None = None
+    """The limit of the zone that it counts towards."""
 
     @property
     def offered(self) -> bool:
@@ -78,6 +81,15 @@ class Connection(Protocol):
 
     endpoints: Endpoints
     zone: Callable[[], ZoneState]
+
+    def charge(self, kind: Kind, units: float) -> None:
+        """Count towards a limit of the zone."""
+
+    def refund(self, kind: Kind, units: float) -> None:
+        """Of what was charged, so much was not used."""
+
+    def throttle_time(self, kind: Kind) -> int:
+        """What a response tells, in milliseconds."""
 
     def enqueue(self, exchange: Exchange) -> None:
         """Give a request its place in the queue of answers."""

@@ -13,7 +13,7 @@ from protocol import produce
 from protocol.error_codes import ErrorCode, own_text
 from protocol.framing import Sink
 from protocol.schema import Message
-from protocol.spans import TopicSpan, splice
+from protocol.spans import INT32, TopicSpan, splice
 from proxy.apis.ids import transaction_refusal
 from proxy.apis.plan import Connection, RequestPlan
 from proxy.apis.spliced import SplicedExchange, spelling
@@ -21,6 +21,7 @@ from proxy.apis.topics import Shape, Split, rewrite_leaders
 from proxy.close import CloseReason
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome, Pieces, Send
 from proxy.resources import transaction
+from proxy.traffic import Kind
 from proxy.zones import BY_ID, PLAIN, Route, ZoneState, spell
 
 SHAPE: Final = Shape(
@@ -49,8 +50,10 @@ def handle(call: Call) -> Outcome:
     for asked in split.asked:
         if asked.alias is not None and not asked.error:
             meter = call.zone.route(asked.alias).meter
+            record_bytes = sum(len(partition.records or b"") for partition in asked.partitions)
             meter.produce_requests += 1
-            meter.produce_bytes += sum(len(partition.records or b"") for partition in asked.partitions)
+            meter.produce_bytes += record_bytes
+            call.units += record_bytes
     requests = [_broker_request(call, split, layer) for layer in range(split.layers)]
     if request.acks == 0:
         return Send(requests, CloseReason.ACKS_0_REFUSED if split.refused_any else None)
@@ -121,6 +124,10 @@ class ProduceExchange(SplicedExchange):
     def parse(self, data: bytes, pos: int, end: int) -> list[TopicSpan] | None:
         return produce.parse_response(data, pos, end, self.plan.version)
 
+    def throttle_span(self, pos: int, end: int) -> tuple[int, int]:
+        stop = end - self.plan.response.flexible
+        return stop - INT32.size, stop
+
     def mend(self, partition: Message, route: Route) -> None:
         _replace_texts(partition, route.alias)
 
@@ -189,9 +196,12 @@ def _send(
     pieces: Pieces,
     size: int,
 ) -> None:
+    record_bytes = 0
     for topic, route in zip(spans.topics, routes, strict=True):
         route.meter.produce_requests += 1
         route.meter.produce_bytes += topic.record_bytes
+        record_bytes += topic.record_bytes
+    connection.charge(Kind.PRODUCE, record_bytes)
     if spans.acks == 0:
         connection.zone().meter(plan.key).observe(0.0, end - start, 0)
         connection.forward(plan, pieces, size, None)

@@ -9,7 +9,7 @@ from protocol.errors import BrokerProtocolError, DecodeError
 from protocol.framing import Sink
 from protocol.headers import PEEK, response_body
 from protocol.schema import Message
-from protocol.spans import TopicSpan, splice
+from protocol.spans import INT32, TopicSpan, splice
 from proxy.apis.plan import Connection, RequestPlan
 from proxy.apis.topics import Shape, rewrite_leaders
 from proxy.exchange import Exchange
@@ -52,6 +52,10 @@ class SplicedExchange(Exchange, ABC):
     def mend(self, partition: Message, route: Route) -> None:
         """Make a decoded partition fit for the client."""
 
+    @abstractmethod
+    def throttle_span(self, pos: int, end: int) -> tuple[int, int]:
+        """Where `throttle_time_ms` stands in the body data[pos:end] of such a response."""
+
     def client_spelling(self, topic: TopicSpan) -> bytes:
         """What stands in the client's response for a topic of the broker's."""
         return self.routes[topic.key].client[self.kind]
@@ -65,8 +69,26 @@ class SplicedExchange(Exchange, ABC):
         if topics is None or not self.routes.keys() >= {topic.key for topic in topics}:
             self._on_unusual(data, pos, end)
             return
-        pieces, size = splice(data, pos, end, topics, [self.client_spelling(topic) for topic in topics])
+        names = [self.client_spelling(topic) for topic in topics]
+        if told := self._throttle_time(sum(topic.record_bytes for topic in topics)):
+            self._tell(told, data, pos, end, topics, names)
+        pieces, size = splice(data, pos, end, topics, names)
         self.connection.respond(self, self.plan, pieces, size)
+
+    def _throttle_time(self, record_bytes: int) -> int:
+        """What the client is told, after it was charged for these records."""
+        kind = self.plan.entry.kind
+        assert kind is not None
+        self.connection.charge(kind, record_bytes)
+        return self.connection.throttle_time(kind)
+
+    def _tell(self, told: int, data: bytes, pos: int, end: int, topics: list[TopicSpan], names: list[bytes]) -> None:
+        """Have `throttle_time_ms` replaced as the names are, if it is less."""
+        start, stop = self.throttle_span(pos, end)
+        if told > INT32.unpack_from(data, start)[0]:
+            at = 0 if not topics or start < topics[0].start else len(topics)
+            topics.insert(at, TopicSpan(b"", start, stop))
+            names.insert(at, INT32.pack(told))
 
     def on_head(self, data: bytes, start: int, size: int) -> Sink | None:
         return None
@@ -78,6 +100,13 @@ class SplicedExchange(Exchange, ABC):
         except DecodeError as error:
             raise BrokerProtocolError(str(error)) from None
         self.rename(response)
+        record_bytes = sum(
+            len(getattr(partition, "records", b""))
+            for topic in response.responses
+            for partition in getattr(topic, self.shape.response_partitions)
+        )
+        if told := self._throttle_time(record_bytes):
+            response.throttle_time = max(response.throttle_time, told)
         body = encode(response)
         self.connection.respond(self, self.plan, (body,), len(body))
 

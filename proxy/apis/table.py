@@ -28,17 +28,20 @@ from proxy.apis import (
     transactions,
 )
 from proxy.apis.plan import ApiEntry, RequestPlan, Treatment, make_plan
+from proxy.traffic import Kind
 
 _REWRITE, _FILTER, _TERMINATE = Treatment.REWRITE, Treatment.FILTER, Treatment.TERMINATE
 _DENY, _HIDE, _INTERNAL = Treatment.DENY, Treatment.HIDE, Treatment.INTERNAL
 
 _SERVED: Final = (
     ApiEntry(0, _REWRITE, (3, 13), "WRITE", "29, 100 per partition; acks=0: connection closed", produce.handle,
-             produce.on_bytes, produce.on_large_head),
-    ApiEntry(1, _REWRITE, (4, 18), "READ", "29, 100 per partition; 70 for a session", fetch.handle, fetch.on_bytes),
+             produce.on_bytes, produce.on_large_head, kind=Kind.PRODUCE),
+    ApiEntry(1, _REWRITE, (4, 18), "READ", "29, 100 per partition; 70 for a session", fetch.handle, fetch.on_bytes,
+             kind=Kind.CONSUME),
     ApiEntry(2, _REWRITE, (1, 11), "READ", "29 per partition", offsets.list_offsets),
     ApiEntry(3, _FILTER, (0, 13), "any alias", "29, 100 per topic", metadata.handle),
-    ApiEntry(8, _REWRITE, (2, 10), "READ", "29, 100 per partition; 30, 24 on each", commits.commit),
+    ApiEntry(8, _REWRITE, (2, 10), "READ", "29, 100 per partition; 30, 24 on each", commits.commit,
+             kind=Kind.COMMIT),
     ApiEntry(9, _REWRITE, (1, 10), "READ", "29, 100 per partition; 30, 24 per group", group_offsets.fetch),
     ApiEntry(10, _REWRITE, (0, 5), "any; WRITE for transactions", "53, 42, 24 per key", coordinator.handle),
     ApiEntry(11, _REWRITE, (0, 9), "any alias", "30, 24; 23 for a malformed subscription", groups.join),
@@ -56,7 +59,7 @@ _SERVED: Final = (
     ApiEntry(25, _REWRITE, (0, 4), "WRITE of any alias", "53, 42, 24", transactions.add_offsets),
     ApiEntry(26, _REWRITE, (0, 5), "WRITE of any alias", "53, 42", transactions.end),
     ApiEntry(28, _REWRITE, (0, 5), "READ, and WRITE of any alias", "29 per partition; 53, 42, 30, 24 on each",
-             commits.commit_in_transaction),
+             commits.commit_in_transaction, kind=Kind.COMMIT),
     ApiEntry(32, _REWRITE, (1, 4), "READ", "29, 31, 42 per resource", configs.handle),
     ApiEntry(36, _TERMINATE, (0, 2), "-", "58, 34"),
     ApiEntry(42, _REWRITE, (0, 2), "any alias", "30, 24 per group", group_admin.delete),

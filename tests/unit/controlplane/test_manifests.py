@@ -105,7 +105,7 @@ def test_what_is_not_enforced_yet_is_known(write: WriteFile) -> None:
 
     first, second = load_partner_zones(Path("zones"))
 
-    assert first.not_enforced() == ["spec.trafficControlPolicies", "spec.headers"]
+    assert first.not_enforced() == ["spec.headers"]
     assert second.not_enforced() == []
 
 

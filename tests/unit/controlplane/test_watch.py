@@ -160,7 +160,6 @@ def test_the_report_warns_of_what_is_not_enforced_once(
 
     assert caplog.messages == [
         "configuration loaded",
-        "zone b sets spec.trafficControlPolicies, which this version does not enforce yet",
         "zone b sets spec.headers, which this version does not enforce yet",
         "configuration loaded",
     ]

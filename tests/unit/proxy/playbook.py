@@ -135,7 +135,7 @@ class Playbook:
         self.broker_goes_at_once = False
         self.ended: dict[str, dict[str, Any]] = {}
         self.internal_errors: list[str] = []
-        self.registry = ZoneRegistry(self.metrics)
+        self.registry = ZoneRegistry(self.metrics, self.loop.time)
         self.apply(zones)
         self.registry.identify("the-cluster")
         self.registry.learn({topic: backing_id(topic) for topic in self.registry.topics})
