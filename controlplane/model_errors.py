@@ -59,7 +59,8 @@ def _message(details: ErrorDetails, model: type[BaseModel], path: Path) -> str:
         case "too_short":
             return "needs at least one entry" + _example(model, path)
     optional = field is None or not field.is_required()
-    return _wrong_type(details["type"], value, optional) or details["msg"]
+    wrong = _wrong_type(details["type"], value, optional) or details["msg"]
+    return wrong + _example(model, path) if details["type"].startswith("int_") else wrong
 
 
 def _is_secret(model: type[BaseModel], path: Path) -> bool:

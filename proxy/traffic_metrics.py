@@ -36,7 +36,7 @@ class TrafficMetrics(Collector):
 def _gauges(unit: str, words: str, limiters: list[Limiter]) -> Iterator[Metric]:
     limit = GaugeMetricFamily(f"zonegate_traffic_limit_{unit}", f"The zone's limit: {words}.", labels=_LABELS)
     share = GaugeMetricFamily(
-        f"zonegate_traffic_limit_share_{unit}", f"What this process may use of the zone's limit: {words}.", labels=_LABELS
+        f"zonegate_traffic_limit_share_{unit}", f"This process's share of the zone's limit: {words}.", labels=_LABELS
     )
     rate = GaugeMetricFamily(
         f"zonegate_traffic_rate_{unit}",

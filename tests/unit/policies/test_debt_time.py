@@ -62,7 +62,7 @@ STEP = st.tuples(st.floats(0, 3), st.integers(0, 3), st.floats(0, 40))
 
 @given(st.lists(STEP, min_size=1, max_size=20))
 def test_however_rarely_the_bucket_looks_at_the_clock(steps: list[tuple[float, int, float]]) -> None:
-    """One bucket is asked only at charges, the other in small steps, whose sum of those waiting must come to the same."""
+    """One bucket is asked only at charges, the other in small steps, in which those who wait are added up as well."""
     lazy, eager = (FairBucket(rate=10.0, burst=5.0, now=0.0) for _ in range(2))
     accounts = [(lazy.open(0.0), eager.open(0.0)) for _ in range(4)]
     now = summed = 0.0
