@@ -152,7 +152,8 @@ def test_time_and_requests_in_throttle() -> None:
         assert of_kind(playbook, Kind.PRODUCE)["throttled_seconds_total"] == 2.0
         playbook.loop.advance(10.0)
         found = of_kind(playbook, Kind.PRODUCE)
-        assert (found["throttled_connections"], found["throttled_seconds_total"]) == (0, approx(3.0))
+        assert found["throttled_connections"] == 0
+        assert found["throttled_seconds_total"] == approx(3.0)
         assert found["throttled_requests_total"] == 1
 
 
