@@ -47,7 +47,7 @@ def _gauges(unit: str, words: str, limiters: list[Limiter]) -> Iterator[Metric]:
         if limiter.limit is not None and limiter.share is not None:
             labels = [limiter.zone, limiter.kind]
             seconds = limiter.kind.seconds
-            limit.add_metric(labels, limiter.limit * seconds)
+            limit.add_metric(labels, round(limiter.limit * seconds))
             share.add_metric(labels, limiter.share * seconds)
             rate.add_metric(labels, limiter.rate * seconds)
     yield from (limit, share, rate)

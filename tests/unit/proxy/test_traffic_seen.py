@@ -1,5 +1,6 @@
 """Throttling is seen: metrics of the limits, and the lines that tell when a zone's throttling starts and has ended."""
 
+import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable
@@ -98,7 +99,7 @@ def test_each_limit_has_its_series_in_its_own_unit() -> None:
 def test_only_the_limits_that_are_configured_have_series() -> None:
     with Playbook([dataclasses.replace(ZONE, limits=ZoneLimits(commits_per_minute=7))]) as playbook:
         assert {name.split()[1] for name in series(playbook)} == {"commit"}
-        assert of_kind(playbook, Kind.COMMIT)["traffic_limit_commits_per_minute"] == approx(7)
+        assert of_kind(playbook, Kind.COMMIT)["traffic_limit_commits_per_minute"] == 7
 
 
 def test_the_rate_is_that_of_the_last_ten_seconds() -> None:
@@ -396,6 +397,15 @@ def test_the_edit_is_told_before_what_it_ends() -> None:
         "commits_per_minute_before": 60,
         "sessions_ended": 0,
     }
+
+
+def test_a_gateway_that_stops_tells_the_end_first() -> None:
+    lines: list[Line] = []
+    gateway = Gateway(CONFIG, [LIMITED], [], lambda line: lines.append(dict(line)))
+    limiter = gateway._services.zones.zones[ZONE.name].traffic[Kind.CONSUME]
+    limiter.charge(limiter.open(), 1_000_000)
+    asyncio.run(gateway.stop())
+    assert [line["event"] for line in lines] == ["throttling_started", "throttling_ended", "gateway_stop"]
 
 
 def test_sessions_go_on_when_only_limits_change() -> None:
