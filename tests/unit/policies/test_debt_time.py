@@ -1,6 +1,6 @@
 """How long accounts have been in debt, in sum, as the bucket counts it."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest import approx
 
@@ -60,6 +60,7 @@ def test_time_passes_where_nothing_comes_in() -> None:
 STEP = st.tuples(st.floats(0, 3), st.integers(0, 3), st.floats(0, 40))
 
 
+@settings(deadline=None)
 @given(st.lists(STEP, min_size=1, max_size=20))
 def test_however_rarely_the_bucket_looks_at_the_clock(steps: list[tuple[float, int, float]]) -> None:
     """One bucket is asked only at charges, the other in small steps, in which those who wait are added up as well."""

@@ -1,6 +1,6 @@
 """The current rate: exact for steady traffic, and gone ten seconds after the last of it."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest import approx
 
@@ -47,6 +47,7 @@ def test_a_clock_that_goes_back_changes_nothing() -> None:
     assert rate.rate(50.0) == 10.0
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 5), st.floats(0, 1e9)), max_size=60), st.floats(0, 12))
 def test_as_counted_by_hand(steps: list[tuple[float, float]], later: float) -> None:
     now, rate, all_of_it = 7.0, SlidingRate(7.0), []
