@@ -30,7 +30,19 @@ class Account:
 class FairBucket:
     """`rate` tokens per second, `burst` tokens at most in stock. It begins full."""
 
-    __slots__ = ("_burst", "_debt", "_debtors", "_heap", "_now", "_orphans", "_pushed", "_rate", "_tokens", "_virtual")
+    __slots__ = (
+        "_burst",
+        "_debt",
+        "_debtors",
+        "_heap",
+        "_now",
+        "_orphans",
+        "_pushed",
+        "_rate",
+        "_tokens",
+        "_virtual",
+        "_waited",
+    )
 
     def __init__(self, rate: float, burst: float, now: float) -> None:
         self._rate = rate
@@ -44,6 +56,7 @@ class FairBucket:
         """(due, number, account); an entry whose `due` isn't its account's any more is void."""
         self._pushed = 0
         self._orphans: dict[Account, None] = {}
+        self._waited = 0.0
 
     @property
     def rate(self) -> float:
@@ -53,6 +66,16 @@ class FairBucket:
     def debtors(self) -> int:
         """Accounts in debt, as of the last call that had the time."""
         return self._debtors
+
+    def waiting(self, now: float) -> int:
+        """Accounts in debt that somebody uses."""
+        self._advance(now)
+        return self._debtors - len(self._orphans)
+
+    def waited(self, now: float) -> float:
+        """Seconds that these have been in debt, each second of each of them counted once, since the beginning."""
+        self._advance(now)
+        return self._waited
 
     def open(self, now: float) -> Account:
         """An account for somebody who comes; with the debt of somebody who has left without having paid, if there is
@@ -143,8 +166,10 @@ class FairBucket:
 
     def _advance(self, now: float) -> None:
         """Let come in what has come in since the last call. A clock that stands still or goes back brings nothing."""
-        income = max(now - self._now, 0.0) * self._rate
+        elapsed = max(now - self._now, 0.0)
+        income = elapsed * self._rate
         self._now = max(now, self._now)
+        waited = elapsed * (self._debtors - len(self._orphans))
         while self._debtors and income > 0:
             due, _, account = self._heap[0]
             if due != account._due:
@@ -154,10 +179,15 @@ class FairBucket:
             if needed > income:
                 self._virtual += income / self._debtors
                 self._debt -= income
-                return
+                income = 0.0
+                break
             heapq.heappop(self._heap)
             income -= needed
+            if account not in self._orphans:
+                waited -= income / self._rate
             self._virtual = due
             self._debt -= needed
             self._settle(account)
+        # never less than before, which a counter must not be
+        self._waited += max(waited, 0.0)
         self._tokens = min(self._tokens + income, self._burst)

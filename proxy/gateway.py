@@ -32,7 +32,9 @@ from proxy.mechanisms.scram import ScramSha512
 from proxy.metrics import GatewayMetrics
 from proxy.routing import Listener, ListenError, Routing
 from proxy.services import Services
+from proxy.throttled_zones import ThrottledZones
 from proxy.tls import ServerTls, server_tls
+from proxy.traffic_metrics import TrafficMetrics
 from proxy.zones import ZoneRegistry
 
 _log = logging.getLogger("zonegate.gateway")
@@ -64,7 +66,11 @@ class Gateway:
         self._config = config
         self._tasks: set[asyncio.Task[None]] = set()
         limits = config.limits
-        registry = ZoneRegistry(self.metrics, burst_seconds=limits.burst_seconds)
+        registry = ZoneRegistry(
+            self.metrics,
+            burst_seconds=limits.burst_seconds,
+            on_throttled=lambda limiter, units, wait: self._throttled.note(limiter, units, wait),
+        )
         registry.apply(zones, credentials)
         self._served = zones, credentials
         budget = MemoryBudget(limits.assembly_bytes, limits.assembly_bytes_per_zone)
@@ -82,6 +88,8 @@ class Gateway:
             self.passthrough = PassthroughTokens(config.passthrough)
             mechanisms = with_tokens(mechanisms, self.passthrough)
         self.audit = Audit(audit_sink, lambda username: registry.account(username) is not None or username == admin)
+        self._throttled = ThrottledZones(self.audit, registry)
+        self.metrics.registry.register(TrafficMetrics(registry))
         self._expiries = Expiries(credentials, time())
         self._services = Services(
             config, registry, cluster, self.metrics, budget, self._spawn, mechanisms, audit=self.audit
@@ -196,6 +204,7 @@ class Gateway:
             for session in list(self._services.sessions):
                 session.check_deadlines(now)
             self._services.admission.report(now)
+            self._throttled.tick()
             self.audit.tick()
 
     def _note_expiries(self) -> None:
@@ -226,6 +235,7 @@ class Gateway:
         before, self._served = self._served, (zones, credentials)
         self.audit.zones_changed(zone_changes(before[0], zones), ended_zones)
         self.audit.credentials_changed(credential_changes(before[1], credentials), ended_credentials)
+        self._throttled.tick()
         if self._started:
             self._spawn(self._learn_topic_ids(), "learn topic ids")
 
@@ -254,6 +264,7 @@ class Gateway:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._throttled.finish()
         self.audit.finish()
         self.audit.write("gateway_stop", {})
         _log.info("stopped", extra={"event": "stopped"})

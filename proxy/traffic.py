@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from policies.fair_bucket import Account, FairBucket
+from policies.sliding_rate import SlidingRate
 from policies.zone import ZoneLimits
 
 FETCHES_PER_BURST: Final = 4
@@ -27,6 +28,11 @@ class Kind(enum.StrEnum):
     CONSUME = "consume"
     COMMIT = "commit"
 
+    @property
+    def seconds(self) -> int:
+        """The time that a limit of this kind is written for: bytes a second, commits a minute."""
+        return 60 if self is Kind.COMMIT else 1
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -39,23 +45,37 @@ class Demand:
     """Connections that are paused; with any, more would be used."""
 
 
+OnThrottled = Callable[["Limiter", float, float], None]
+"""Told of each throttled request: its units, and how long its connection has to wait, in seconds."""
+
+
+def nobody_listens(_limiter: "Limiter", _units: float, _wait: float) -> None:
+    """Where nothing tells of it."""
+
+
 class Limiter:
     """One kind of a zone's traffic in this process."""
 
-    def __init__(self, zone: str, kind: Kind, clock: Clock, burst_seconds: float) -> None:
+    def __init__(
+        self, zone: str, kind: Kind, clock: Clock, burst_seconds: float, on_throttled: OnThrottled = nobody_listens
+    ) -> None:
         self.zone = zone
         self.kind = kind
         self.limit: float | None = None
         """Of the whole zone, in units per second; None is without limit."""
         self.charged = 0.0
         """Units, since the start."""
+        self.was_limited = False
+        """Whether there has been a limit at any time."""
         self.throttled_requests = 0
-        self.throttled_seconds = 0.0
+        """After which their connection was in debt."""
         self.waiting: dict[Callable[[], None], None] = {}
         """Wakes each connection that waits for its debt to be paid."""
         self._clock = clock
         self._burst_seconds = burst_seconds
+        self._on_throttled = on_throttled
         self._bucket = FairBucket(0.0, 0.0, clock())
+        self._rate = SlidingRate(clock())
         self._share: float | None = None
         self._expected = 0.0
         self._reported = 0.0, clock()
@@ -65,6 +85,7 @@ class Limiter:
         if limit == self.limit:
             return
         before, self.limit = self.limit, limit
+        self.was_limited = True
         now = self._clock()
         if limit is None:
             self._bucket.forgive(now)
@@ -111,17 +132,21 @@ class Limiter:
 
     def charge(self, account: Account, units: float) -> None:
         """Note what a connection has used."""
+        now = self._clock()
         self.charged += units
-        self._bucket.charge(account, units, self._clock())
+        self._rate.add(units, now)
+        self._bucket.charge(account, units, now)
         wait = self.expected_wait(account)
         if wait > 0:
             self.throttled_requests += 1
-            self.throttled_seconds += wait
+            self._on_throttled(self, units, wait)
 
     def refund(self, account: Account, units: float) -> None:
         """What was charged and then not used."""
+        now = self._clock()
         self.charged -= units
-        self._bucket.refund(account, units, self._clock())
+        self._rate.add(-units, now)
+        self._bucket.refund(account, units, now)
 
     def wait(self, account: Account) -> float:
         """Seconds until its debt is paid, as things stand."""
@@ -130,6 +155,24 @@ class Limiter:
     def expected_wait(self, account: Account) -> float:
         """The same with the share that this process may expect."""
         return self._bucket.wait(account, self._clock(), max(self._bucket.rate, self._expected))
+
+    # what is seen of it
+
+    @property
+    def rate(self) -> float:
+        """Units per second over the last ten seconds, while there was a limit."""
+        return self._rate.rate(self._clock())
+
+    @property
+    def throttled_connections(self) -> int:
+        """That are in debt now: what they send of this kind isn't taken before it is paid."""
+        return self._bucket.waiting(self._clock())
+
+    @property
+    def throttled_seconds(self) -> float:
+        """That connections have been in debt, in sum: each second of a connection counts once, however many of its
+        requests overlap, and only as it passes."""
+        return self._bucket.waited(self._clock())
 
     def demand(self) -> Demand | None:
         """What has been used since this was last called; None without a limit."""
@@ -145,12 +188,14 @@ class Limiter:
 class ZoneTraffic:
     """All limits of one zone. It outlives changes of the zone's definition."""
 
-    def __init__(self, zone: str, clock: Clock, burst_seconds: float) -> None:
+    def __init__(
+        self, zone: str, clock: Clock, burst_seconds: float, on_throttled: OnThrottled = nobody_listens
+    ) -> None:
         self.clock = clock
         self.limited = False
         """Whether there is any limit."""
         self._burst_seconds = burst_seconds
-        self._limiters = {kind: Limiter(zone, kind, clock, burst_seconds) for kind in Kind}
+        self._limiters = {kind: Limiter(zone, kind, clock, burst_seconds, on_throttled) for kind in Kind}
 
     def __getitem__(self, kind: Kind) -> Limiter:
         return self._limiters[kind]

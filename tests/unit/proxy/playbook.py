@@ -45,6 +45,7 @@ from proxy.metrics import GatewayMetrics
 from proxy.routing import Listener
 from proxy.services import Services
 from proxy.session import ClientSession
+from proxy.throttled_zones import ThrottledZones
 from proxy.zones import ZoneRegistry, ZoneState
 from tests.unit.proxy.transports import FakeLoop, FakeTransport
 
@@ -135,7 +136,11 @@ class Playbook:
         self.broker_goes_at_once = False
         self.ended: dict[str, dict[str, Any]] = {}
         self.internal_errors: list[str] = []
-        self.registry = ZoneRegistry(self.metrics, self.loop.time)
+        self.registry = ZoneRegistry(
+            self.metrics,
+            self.loop.time,
+            on_throttled=lambda limiter, units, wait: self.throttled.note(limiter, units, wait),
+        )
         self.apply(zones)
         self.registry.identify("the-cluster")
         self.registry.learn({topic: backing_id(topic) for topic in self.registry.topics})
@@ -153,6 +158,7 @@ class Playbook:
             lambda: BEGINNING + self.loop.time(),
             lambda: self.loop.time(),
         )
+        self.throttled = ThrottledZones(self.audit, self.registry, self.loop.time)
         self.services = Services(
             config, self.registry, cluster, self.metrics, self.budget, self._spawn, mechanisms, audit=self.audit
         )
