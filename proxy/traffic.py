@@ -36,7 +36,7 @@ class Demand:
     used: float
     """Since the last report."""
     debtors: int
-    """Connections that are paused; with any, more would be used."""
+    """Connections that have to wait; with any, more would be used."""
 
 
 class Limiter:
@@ -50,7 +50,7 @@ class Limiter:
         self.charged = 0.0
         """Units, since the start."""
         self.throttled_requests = 0
-        self.throttled_seconds = 0.0
+        """After which their connection was in debt."""
         self.waiting: dict[Callable[[], None], None] = {}
         """Wakes each connection that waits for its debt to be paid."""
         self._clock = clock
@@ -64,23 +64,23 @@ class Limiter:
         """The zone's limit from now on, for connections that are paused as well."""
         if limit == self.limit:
             return
-        before, self.limit = self.limit, limit
-        now = self._clock()
+        begins = self.limit is None
+        self.limit = limit
         if limit is None:
-            self._bucket.forgive(now)
+            self._bucket.forgive(self._clock())
             self._wake_all()
-        elif before is None:
-            rate, burst = self._rate_and_burst(limit)
-            self._bucket.change(rate, burst, now)
-            self._bucket.fill()
         else:
             self._change()
+            if begins:
+                self._bucket.fill()
 
     def use_share(self, rate: float | None, expected: float = 0.0) -> None:
         """This process's part of the limit, in units per second, from now on; None for all of it. `expected` is what
         it would get on asking for more, by which pauses are reckoned that clients are told of."""
-        self._share = rate
         self._expected = expected
+        if rate == self._share:
+            return
+        self._share = rate
         if self.limit is not None:
             self._change()
 
@@ -111,12 +111,11 @@ class Limiter:
 
     def charge(self, account: Account, units: float) -> None:
         """Note what a connection has used."""
+        now = self._clock()
         self.charged += units
-        self._bucket.charge(account, units, self._clock())
-        wait = self.expected_wait(account)
-        if wait > 0:
+        self._bucket.charge(account, units, now)
+        if self._bucket.wait(account, now) > 0:
             self.throttled_requests += 1
-            self.throttled_seconds += wait
 
     def refund(self, account: Account, units: float) -> None:
         """What was charged and then not used."""
@@ -131,6 +130,12 @@ class Limiter:
         """The same with the share that this process may expect."""
         return self._bucket.wait(account, self._clock(), max(self._bucket.rate, self._expected))
 
+    @property
+    def throttled_seconds(self) -> float:
+        """That connections have been in debt, in sum: each second of a connection counts once, however many of its
+        requests overlap, and only as it passes."""
+        return self._bucket.waited(self._clock())
+
     def demand(self) -> Demand | None:
         """What has been used since this was last called; None without a limit."""
         before, since = self._reported
@@ -139,7 +144,7 @@ class Limiter:
         if self.limit is None:
             return None
         used = (self.charged - before) / (now - since) if now > since else 0.0
-        return Demand(self.limit, max(used, 0.0), self._bucket.debtors)
+        return Demand(self.limit, max(used, 0.0), self._bucket.waiting(now))
 
 
 class ZoneTraffic:
