@@ -163,33 +163,33 @@ class FairBucket:
         if elapsed <= 0:
             return
         self._now = now
-        waited = elapsed * (len(self._debtors) - len(self._orphans))
-        unneeded = self._take_in(elapsed * self._rate)
-        if unneeded:
-            waited -= unneeded / self._rate
-        self._waited += max(waited, 0.0)
+        self._take_in(elapsed * self._rate, elapsed)
 
-    def _take_in(self, tokens: float) -> float:
-        """Pay debts back, and put the rest in stock. Return how many tokens came in after a debt was paid; in sum, of
-        the accounts that somebody uses."""
-        unneeded = 0.0
+    def _take_in(self, tokens: float, seconds: float = 0.0) -> None:
+        """Pay debts back with what came in during that time, and put the rest in stock."""
         while self._debtors:
             due, _, account = self._debtors[0]
             needed = (due - self._virtual) * len(self._debtors)
             if needed > tokens:
+                self._count(seconds)
                 self._virtual += tokens / len(self._debtors)
                 self._debt -= tokens
                 if self._virtual > MAX_VIRTUAL:
                     self._restart_clock()
-                return unneeded
+                return
+            if tokens:
+                until_paid = seconds * (needed / tokens)
+                self._count(until_paid)
+                seconds -= until_paid
             tokens -= needed
-            if account not in self._orphans:
-                unneeded += tokens
             self._virtual = due
             self._debt -= needed
             self._settle(account)
         self._tokens = min(self._tokens + tokens, self._burst)
-        return unneeded
+
+    def _count(self, seconds: float) -> None:
+        """So long the debtors have been the same."""
+        self._waited += seconds * (len(self._debtors) - len(self._orphans))
 
     def _restart_clock(self) -> None:
         debtors = []
