@@ -42,7 +42,7 @@ class Demand:
     used: float
     """Since the last report."""
     debtors: int
-    """Connections that are paused; with any, more would be used."""
+    """Connections that have to wait; with any, more would be used."""
 
 
 OnThrottled = Callable[["Limiter", float, float], None]
@@ -84,24 +84,24 @@ class Limiter:
         """The zone's limit from now on, for connections that are paused as well."""
         if limit == self.limit:
             return
-        before, self.limit = self.limit, limit
+        begins = self.limit is None
+        self.limit = limit
         self.was_limited = True
-        now = self._clock()
         if limit is None:
-            self._bucket.forgive(now)
+            self._bucket.forgive(self._clock())
             self._wake_all()
-        elif before is None:
-            rate, burst = self._rate_and_burst(limit)
-            self._bucket.change(rate, burst, now)
-            self._bucket.fill()
         else:
             self._change()
+            if begins:
+                self._bucket.fill()
 
     def use_share(self, rate: float | None, expected: float = 0.0) -> None:
         """This process's part of the limit, in units per second, from now on; None for all of it. `expected` is what
         it would get on asking for more, by which pauses are reckoned that clients are told of."""
-        self._share = rate
         self._expected = expected
+        if rate == self._share:
+            return
+        self._share = rate
         if self.limit is not None:
             self._change()
 
@@ -182,7 +182,7 @@ class Limiter:
         if self.limit is None:
             return None
         used = (self.charged - before) / (now - since) if now > since else 0.0
-        return Demand(self.limit, max(used, 0.0), self._bucket.debtors)
+        return Demand(self.limit, max(used, 0.0), self._bucket.waiting(now))
 
 
 class ZoneTraffic:
