@@ -170,7 +170,11 @@ class Playbook:
             Credential(f"c-{z.name}", z.name, "2030-01-01T00:00:00Z", hash_password(PASSWORD), scram=SCRAM_KEYS)
             for z in zones
         ]
-        return self.registry.apply(zones, credentials).shrunken_zones
+        shrunken = self.registry.apply(zones, credentials).shrunken_zones
+        for session in list(self.services.sessions) if hasattr(self, "services") else ():
+            if session.zone_name not in shrunken:
+                session.apply_limits()
+        return shrunken
 
     def zone(self, name: str = ZONE.name) -> ZoneState:
         return self.registry.zones[name]
