@@ -126,9 +126,11 @@ class Playbook:
         budget: int = 1 << 20,
         config: GatewayConfig = CONFIG,
         configured: Callable[[ZoneRegistry], Sequence[Mechanism]] = lambda _registry: (),
+        loop: FakeLoop | None = None,
     ) -> None:
-        """Clients come to the first listener of `config`; `configured` makes further mechanisms."""
-        self.loop = FakeLoop()
+        """Clients come to the first listener of `config`; `configured` makes further mechanisms. `loop` may be another
+        playbook's, for one time in both."""
+        self.loop = loop or FakeLoop()
         self.metrics = GatewayMetrics()
         self.broker_versions = BrokerVersions(broker_versions or dict(BROKER_VERSIONS), features)
         self.broker_answers_connects = True
