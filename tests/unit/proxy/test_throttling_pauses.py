@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import inf
+from time import monotonic, time
 from typing import Final
 from unittest.mock import patch
 
@@ -398,9 +399,9 @@ def test_the_lifetime_of_a_session_and_of_its_proof_bound_pauses() -> None:
         assert session.seconds_open() == inf
         principal = session._authentication.principal
         assert principal is not None
-        session._authentication.principal = replace(principal, expires=session_module.time() + 7)
+        session._authentication.principal = replace(principal, expires=time() + 7)
         assert 6 < session.seconds_open() <= 7
-        session._life.open_until = session_module.monotonic() + 5
+        session._life.open_until = monotonic() + 5
         assert 4 < session.seconds_open() <= 5
 
 
