@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from policies.zone import Zone, ZoneLimits
 from protocol.schema import Message, request_struct, response_struct
+from proxy.flow import Hold
 from proxy.traffic import Kind, Limiter
 from tests.unit.proxy.playbook import ZONE, BrokerGot, Dialogue, Playbook, backing_id
 from tests.unit.proxy.test_offsets import key_at
@@ -197,12 +198,32 @@ def beats(dialogue: Dialogue) -> None:
     dialogue.client_receives(asked)
 
 
+def in_debt(playbook: Playbook, seconds: float = 2.0, acks: int = -1) -> Dialogue:
+    """A producer that owes so many seconds; everything has been answered."""
+    dialogue = playbook.signed_in()
+    produces(dialogue, 1000 + int(1000 * seconds), acks=acks)
+    if acks:
+        is_stored(dialogue)
+        dialogue.client_receives()
+    else:
+        dialogue.broker_gets()
+    return dialogue
+
+
+def holds(dialogue: Dialogue) -> bool:
+    return dialogue.session.gate.holds(Hold.THROTTLED)
+
+
+def produce_frame(dialogue: Dialogue, size: int, acks: int = -1) -> tuple[int, bytes]:
+    return dialogue.request(PRODUCE, 9, produce_request(dialogue.playbook, 9, [("orders", size)], acks))
+
+
 def passes_after(dialogue: Dialogue, seconds: float) -> None:
     """What is held goes to the broker after exactly so long, to the millisecond."""
     dialogue.broker_gets_nothing()
     dialogue.playbook.loop.advance(seconds - 0.001)
     dialogue.broker_gets_nothing()
-    dialogue.playbook.loop.advance(0.0011)
+    dialogue.playbook.loop.advance(0.001_001)
     assert dialogue.broker.sent, "it is still held"
 
 

@@ -167,7 +167,8 @@ class FakeTransport(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self.paused = False
-        self._loop.call_soon(self._deliver)
+        # event loops look at sockets after what is due already
+        self._loop.call_soon(self._loop.call_soon, self._deliver)
 
     def is_closing(self) -> bool:
         return self.closed
