@@ -89,6 +89,9 @@ class Client(Protocol):
     def settle(self) -> None:
         """Less is in memory for requests that are being worked on."""
 
+    def seconds_open(self) -> float:
+        """Until the client must have signed in again."""
+
     def drained(self) -> None:
         """While draining: no request is waiting for an answer any more."""
 
@@ -113,6 +116,8 @@ class Pipeline:
         self.brokers = brokers
         self.requests = 0
         self.draining = False
+        self.limited = False
+        """Whether the zone has any limit."""
         self.pending_bytes = 0
         """In memory for requests that are being worked on and for answers that wait for an earlier one."""
         self._max_pending = limits.pending_bytes
@@ -145,21 +150,24 @@ class Pipeline:
 
     def apply_limits(self) -> None:
         """The zone has other limits than before."""
-        self.client.reader.admit = self._throttle.admit if self.zone().traffic.limited else None
+        self.limited = self.zone().traffic.limited
+        self.client.reader.admit = self._throttle.admit if self.limited else None
+        if not self.limited:
+            self._throttle.lift()
 
     def charge(self, kind: Kind, units: float) -> None:
         """Count towards a limit of the zone."""
-        if self.zone().traffic.limited:
+        if self.limited:
             self._throttle.charge(kind, units)
 
     def refund(self, kind: Kind, units: float) -> None:
         """Of what was charged, so much was not used."""
-        if self.zone().traffic.limited:
+        if self.limited:
             self._throttle.refund(kind, units)
 
     def throttle_time(self, kind: Kind) -> int:
         """What a response tells, in milliseconds."""
-        return self._throttle.told(kind) if self.zone().traffic.limited else 0
+        return self._throttle.told(kind) if self.limited else 0
 
     # requests
 

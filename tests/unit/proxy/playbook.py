@@ -127,9 +127,11 @@ class Playbook:
         budget: int = 1 << 20,
         config: GatewayConfig = CONFIG,
         configured: Callable[[ZoneRegistry], Sequence[Mechanism]] = lambda _registry: (),
+        loop: FakeLoop | None = None,
     ) -> None:
-        """Clients come to the first listener of `config`; `configured` makes further mechanisms."""
-        self.loop = FakeLoop()
+        """Clients come to the first listener of `config`; `configured` makes further mechanisms. `loop` may be another
+        playbook's, for one time in both."""
+        self.loop = loop or FakeLoop()
         self.metrics = GatewayMetrics()
         self.broker_versions = BrokerVersions(broker_versions or dict(BROKER_VERSIONS), features)
         self.broker_answers_connects = True
@@ -176,7 +178,11 @@ class Playbook:
             Credential(f"c-{z.name}", z.name, "2030-01-01T00:00:00Z", hash_password(PASSWORD), scram=SCRAM_KEYS)
             for z in zones
         ]
-        return self.registry.apply(zones, credentials).shrunken_zones
+        shrunken = self.registry.apply(zones, credentials).shrunken_zones
+        for session in list(self.services.sessions) if hasattr(self, "services") else ():
+            if session.zone_name not in shrunken:
+                session.apply_limits()
+        return shrunken
 
     def zone(self, name: str = ZONE.name) -> ZoneState:
         return self.registry.zones[name]
