@@ -55,6 +55,7 @@ class Reader(Protocol):
     """The pipeline, as it is needed here."""
 
     zone: Callable[[], ZoneState]
+    taken_along: int
 
     @property
     def in_flight(self) -> int: ...
@@ -76,6 +77,7 @@ class Throttle:
         "_line_seconds",
         "_pipeline",
         "_plans",
+        "has_waited",
     )
 
     def __init__(self, pipeline: Reader, plans: Mapping[int, RequestPlan]) -> None:
@@ -88,6 +90,8 @@ class Throttle:
         self._held_until = 0.0
         self._line_length = 0
         self._line_seconds = 0.0
+        self.has_waited = False
+        """Whether the last request of a limited kind had to, before it was taken."""
 
     # charging
 
@@ -127,6 +131,8 @@ class Throttle:
 
     def admit(self, data: bytes, start: int) -> bool:
         """Whether the frame may be taken now. If not, the connection is held, and this is asked again."""
+        if self._pipeline.taken_along:
+            return True
         key, version = _KEY_AND_VERSION.unpack_from(data, start + 4)
         plan = self._plans.get(key << 16 | version)
         kind = plan.entry.kind if plan is not None else None
@@ -136,6 +142,7 @@ class Throttle:
         limiter = traffic[kind]
         if limiter.limit is None:
             self._stop_waiting()
+            self.has_waited = False
             return True
         now = traffic.clock()
         wait = limiter.wait(self._account(limiter))
@@ -144,6 +151,7 @@ class Throttle:
         if wait > 0 and now < self._held_until:
             self._hold(min(wait, self._held_until - now))
             return False
+        self.has_waited = self._limiter is not None
         if self._limiter is not None:
             self._line_length += 1
             self._line_seconds += now - self._held_since
