@@ -71,6 +71,8 @@ def take_joined(queue: Queue, plan: RequestPlan, data: bytes, start: int, body: 
         taken.append((TypedExchange(queue, plan, PEEK.unpack_from(data, begin)[3], size, call), size + pending))
     if len(taken) < 2:
         return 0
+    zone = queue.zone()
+    zone.metrics.joined_commits[zone.name] += len(taken) - 1
     request = commit.request()
     taken[0][0].charge()
     for exchange, pending in taken:

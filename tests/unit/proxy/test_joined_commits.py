@@ -129,6 +129,7 @@ def test_commits_that_wait_become_one(count: int, version: int) -> None:
             assert getattr(response, "throttle_time", 1000) == 1000
         assert charged(playbook) == before + 1
         assert playbook.zone().meter(COMMIT).requests == 2 + count
+        assert dict(playbook.metrics.joined_commits) == {"partner": count - 1}
 
 
 def test_a_later_position_replaces_an_earlier_one_and_others_stay() -> None:
@@ -253,11 +254,13 @@ def test_a_heartbeat_between_keeps_its_place() -> None:
         requests.insert(3, beat)
         dialogue.client_sends_bytes(b"".join(frame for _, frame in requests))
         playbook.loop.advance(1)
-        assert positions_of(first := dialogue.broker_gets()) == {"kafka-stock": {0: 2}}
-        assert (second := dialogue.broker_gets()).key == HEARTBEAT
+        first, second = dialogue.broker_gets(), dialogue.broker_gets()
+        assert positions_of(first) == {"kafka-stock": {0: 2}}
+        assert second.key == HEARTBEAT
         dialogue.broker_gets_nothing()
         playbook.loop.advance(1)
-        assert positions_of(third := dialogue.broker_gets()) == {"kafka-stock": {0: 5}}
+        third = dialogue.broker_gets()
+        assert positions_of(third) == {"kafka-stock": {0: 5}}
         for got in (first, second, third):
             dialogue.broker_answers(got, broker.response(got))
         for correlation_id, _ in requests:
