@@ -174,6 +174,10 @@ class Pipeline:
         if self.taken_along:
             self.taken_along -= 1
             return
+        self.take(data, start, end)
+
+    def take(self, data: bytes, start: int, end: int) -> None:
+        """One whole request that hasn't been taken yet. Raises ClientProtocolError."""
         plan, body = self._plan(data, start, end)
         if plan is None:
             self._answer_locally(data, start, end, PEEK.unpack_from(data, start)[1])

@@ -131,12 +131,10 @@ class Throttle:
 
     def admit(self, data: bytes, start: int) -> bool:
         """Whether the frame may be taken now. If not, the connection is held, and this is asked again."""
-        if self._pipeline.taken_along:
-            return True
         key, version = _KEY_AND_VERSION.unpack_from(data, start + 4)
         plan = self._plans.get(key << 16 | version)
         kind = plan.entry.kind if plan is not None else None
-        if kind is None:
+        if kind is None or self._pipeline.taken_along:
             return True
         traffic = self._pipeline.zone().traffic
         limiter = traffic[kind]
