@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.positions import MARK
@@ -264,6 +264,53 @@ def test_a_heartbeat_between_keeps_its_place() -> None:
             dialogue.client_receives(correlation_id)
 
 
+def test_a_heartbeat_behind_the_last_commit_passes_by_itself() -> None:
+    with Playbook([LIMITED]) as playbook:
+        dialogue, broker = in_debt(playbook), Broker()
+        beat = dialogue.request(HEARTBEAT, 4, group_id="g", member_id=MEMBER, generation_id=GENERATION)
+        requests = [dialogue.request(COMMIT, BY_NAME, commit(BY_NAME, {"stock": {0: n}})) for n in range(2)]
+        requests = [*requests, beat, beat]
+        dialogue.client_sends_bytes(b"".join(frame for _, frame in requests))
+        playbook.loop.advance(1)
+        assert playbook.zone().meter(COMMIT).requests == 2
+        broker.serve(dialogue)
+        for correlation_id, _ in requests:
+            dialogue.client_receives(correlation_id)
+
+
+@pytest.mark.parametrize(
+    ("key", "fields"),
+    [
+        pytest.param(68, {"group_id": "g", "member_id": MEMBER, "member_epoch": GENERATION}, id="KIP-848 heartbeat"),
+        pytest.param(13, {"group_id": "g"}, id="LeaveGroup"),
+        pytest.param(10, {"coordinator_keys": ("g",)}, id="FindCoordinator"),
+    ],
+)
+def test_anything_else_between_ends_a_chain(key: int, fields: dict[str, Any]) -> None:
+    with Playbook([LIMITED]) as playbook:
+        dialogue = in_debt(playbook)
+        frames = [dialogue.request(COMMIT, BY_NAME, commit(BY_NAME, {"stock": {0: n}}))[1] for n in range(4)]
+        frames.insert(2, dialogue.request(key, max(versions_of(key)), **fields)[1])
+        dialogue.client_sends_bytes(b"".join(frames))
+        playbook.loop.advance(1)
+        assert positions_of(dialogue.broker_gets()) == {"kafka-stock": {0: 1}}
+        dialogue.broker.sent.clear()
+        playbook.loop.advance(1)
+        assert positions_of(dialogue.broker_gets()) == {"kafka-stock": {0: 3}}
+
+
+def test_a_damaged_heartbeat_between_ends_the_connection() -> None:
+    with Playbook([LIMITED]) as playbook:
+        dialogue = in_debt(playbook)
+        frames = [dialogue.request(COMMIT, BY_NAME, commit(BY_NAME, {"stock": {0: n}}))[1] for n in range(2)]
+        beat = dialogue.request(HEARTBEAT, 3, group_id="g", member_id=MEMBER, generation_id=GENERATION)[1]
+        frames.insert(1, len(beat[4:-6]).to_bytes(4, "big") + beat[4:-6])
+        dialogue.client_sends_bytes(b"".join(frames))
+        playbook.loop.advance(1)
+        dialogue.expect_end(CloseReason.BAD_REQUEST)
+        dialogue.client_receives_nothing()
+
+
 def test_a_chain_ends_before_a_commit_that_is_not_here_as_a_whole() -> None:
     """Cut anywhere: what is here before the cut is joined, and what follows waits in its turn."""
     with Playbook([LIMITED]) as playbook:
@@ -513,7 +560,8 @@ def outcome(
         return answers, broker.stored, dict(playbook.metrics.refusals), broker.commits
 
 
-@given(st.sampled_from(versions_of(COMMIT)), conversations, st.lists(st.integers(0, 2000), max_size=4))
+@settings(max_examples=60)
+@given(st.sampled_from(list(versions_of(COMMIT))), conversations, st.lists(st.integers(0, 2000), max_size=4))
 def test_as_if_they_had_not_been_joined(version: int, conversation: list[Sent], cuts: list[int]) -> None:
     answers, stored, refused, commits = outcome(ZONE, version, conversation, cuts)
     joined_answers, joined_stored, joined_refused, fewer = outcome(LIMITED, version, conversation, cuts)
