@@ -82,6 +82,7 @@ class Reader(Protocol):
     """The pipeline, as it is needed here."""
 
     zone: Callable[[], ZoneState]
+    taken_along: int
 
     @property
     def client(self) -> Client: ...
@@ -107,6 +108,7 @@ class Throttle:
         "_pipeline",
         "_plans",
         "_timer",
+        "has_waited",
     )
 
     def __init__(self, pipeline: Reader, plans: Mapping[int, RequestPlan]) -> None:
@@ -121,6 +123,8 @@ class Throttle:
         self._line: deque[float] = deque(maxlen=IN_LINE - 1)
         """How long the requests before the next one were held, as far as it may have waited behind them."""
         self._last_heartbeat = -inf
+        self.has_waited = False
+        """Whether the last request of a limited kind had to, before it was taken."""
 
     # charging
 
@@ -175,9 +179,12 @@ class Throttle:
             if key in HEARTBEATS:
                 self._last_heartbeat = traffic.clock()
             return True
+        if self._pipeline.taken_along:
+            return True
         limiter = traffic[kind]
         if limiter.limit is None:
             self._stop_waiting()
+            self.has_waited = False
             return True
         return self._admit(limiter, traffic.clock())
 
@@ -187,6 +194,7 @@ class Throttle:
                 # it was sent after the last answer, so it hasn't waited behind anything
                 self._line.clear()
             if limiter.wait(self._account(limiter)) < WAKE_SECONDS:
+                self.has_waited = False
                 self._line.append(0.0)
                 return True
             self._begin_waiting(limiter, now)
@@ -194,6 +202,7 @@ class Throttle:
         if seconds >= WAKE_SECONDS:
             self._hold(seconds)
             return False
+        self.has_waited = True
         self._line.append(now - self._held_since)
         self._stop_waiting()
         return True
