@@ -30,7 +30,21 @@ class Account:
 class FairBucket:
     """`rate` tokens per second, `burst` tokens at most in stock. It begins full."""
 
-    __slots__ = ("_burst", "_debt", "_debtors", "_heap", "_now", "_orphans", "_pushed", "_rate", "_tokens", "_virtual")
+    __slots__ = (
+        "_burst",
+        "_debt",
+        "_debtors",
+        "_heap",
+        "_now",
+        "_orphans",
+        "_pushed",
+        "_rate",
+        "_tokens",
+        "_virtual",
+        "debtor_seconds",
+        "indebted_seconds",
+        "unused",
+    )
 
     def __init__(self, rate: float, burst: float, now: float) -> None:
         self._rate = rate
@@ -44,6 +58,12 @@ class FairBucket:
         """(due, number, account); an entry whose `due` isn't its account's any more is void."""
         self._pushed = 0
         self._orphans: dict[Account, None] = {}
+        self.debtor_seconds = 0.0
+        """Each second counted as often as there were debtors, since the beginning."""
+        self.indebted_seconds = 0.0
+        """The same, each counted once."""
+        self.unused = 0.0
+        """Tokens for which there was no room, since the beginning."""
 
     @property
     def rate(self) -> float:
@@ -53,6 +73,20 @@ class FairBucket:
     def debtors(self) -> int:
         """Accounts in debt, as of the last call that had the time."""
         return self._debtors
+
+    @property
+    def debt(self) -> float:
+        """What is owed by all accounts, as of the last call that had the time."""
+        return self._debt
+
+    @property
+    def stock(self) -> float:
+        """The tokens in stock, as of then."""
+        return self._tokens
+
+    def settle(self, now: float) -> None:
+        """Let come in what has come in since the last call."""
+        self._advance(now)
 
     def open(self, now: float) -> Account:
         """An account for somebody who comes; with the debt of somebody who has left without having paid, if there is
@@ -91,7 +125,7 @@ class FairBucket:
                 self._set_due(account, account._due - off)
             else:
                 self._settle(account)
-        self._tokens = min(self._tokens + tokens, self._burst)
+        self._stock(self._tokens + tokens)
 
     def wait(self, account: Account, now: float, rate: float | None = None) -> float:
         """Seconds until the account has paid, if nobody charges any more; 0 without debt.
@@ -111,7 +145,12 @@ class FairBucket:
         self._advance(now)
         self._rate = rate
         self._burst = burst
-        self._tokens = min(self._tokens, burst)
+        self._stock(self._tokens)
+
+    def add(self, tokens: float, now: float) -> None:
+        """Tokens from elsewhere, as if they had come in at the rate."""
+        self._advance(now)
+        self._receive(tokens, inf)
 
     def fill(self) -> None:
         """As much in stock as there may be."""
@@ -145,12 +184,19 @@ class FairBucket:
         """Let come in what has come in since the last call. A clock that stands still or goes back brings nothing."""
         income = max(now - self._now, 0.0) * self._rate
         self._now = max(now, self._now)
+        self._receive(income, self._rate)
+
+    def _receive(self, income: float, rate: float) -> None:
+        """Pay debts with it, and keep the rest."""
         while self._debtors and income > 0:
             due, _, account = self._heap[0]
             if due != account._due:
                 heapq.heappop(self._heap)
                 continue
             needed = (due - self._virtual) * self._debtors
+            seconds = min(needed, income) / rate
+            self.indebted_seconds += seconds
+            self.debtor_seconds += seconds * self._debtors
             if needed > income:
                 self._virtual += income / self._debtors
                 self._debt -= income
@@ -160,4 +206,8 @@ class FairBucket:
             self._virtual = due
             self._debt -= needed
             self._settle(account)
-        self._tokens = min(self._tokens + income, self._burst)
+        self._stock(self._tokens + income)
+
+    def _stock(self, tokens: float) -> None:
+        self._tokens = min(tokens, self._burst)
+        self.unused += tokens - self._tokens

@@ -22,7 +22,7 @@ from proxy.metrics import AliasMeter, ApiMeter, GatewayMetrics
 from proxy.ownership import SoleOwners
 from proxy.pending_commits import PendingCommits
 from proxy.subscriptions import Subscriptions
-from proxy.traffic import Clock, ZoneTraffic
+from proxy.traffic import Clock, Sharing, ZoneTraffic
 
 PLAIN: Final = 0
 COMPACT: Final = 1
@@ -175,6 +175,7 @@ class ZoneRegistry:
         self._metrics = metrics
         self._clock = clock
         self._burst_seconds = burst_seconds
+        self._sharing: Sharing | None = None
         self._id_key = b""
         self.zones: dict[str, ZoneState] = {}
         self._accounts: dict[str, Account] = {}
@@ -209,7 +210,7 @@ class ZoneRegistry:
             if known is not None and known.rules.zone == zone:
                 states[zone.name] = known
                 continue
-            traffic = known.traffic if known is not None else ZoneTraffic(zone.name, self._clock, self._burst_seconds)
+            traffic = known.traffic if known is not None else self._new_traffic(zone.name)
             traffic.configure(zone.limits)
             states[zone.name] = ZoneState(ZoneRules(zone), self._metrics, self._id_key, traffic)
             if known is not None:
@@ -229,6 +230,16 @@ class ZoneRegistry:
             zone.service_account: Account(zone.name, zone.authentication, grouped.get(zone.name, ())) for zone in zones
         }
         return Changes(frozenset(shrunken), frozenset(revoked))
+
+    def _new_traffic(self, zone: str) -> ZoneTraffic:
+        return ZoneTraffic(zone, self._clock, self._burst_seconds, self._sharing)
+
+    def share_limits(self, sharing: Sharing) -> None:
+        """Other processes serve these zones too, now and in future. Best said before there are any."""
+        self._sharing = sharing
+        for state in self.zones.values():
+            for limiter in state.traffic:
+                limiter.share_by(sharing)
 
     @property
     def credentials(self) -> frozenset[Credential]:
