@@ -219,8 +219,9 @@ class ShareDivider:
         demands = [stake.demand(now) for stake in stakes.values()]
         if not any(need for need, _ in demands):
             return
+        demands = [(max(need - self._floor, 0.0), weight) for need, weight in demands]
         lent = 1.0 - FLOOR
-        targets = divide(lent, [(max(need - self._floor, 0.0), weight) for need, weight in demands])
+        targets = divide(lent, demands)
         free = lent - sum(stake.held(now) for stake in limit.values())
         chances = _chances(lent, demands)
         handed = _hand_on(list(stakes.values()), demands)

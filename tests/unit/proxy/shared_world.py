@@ -9,7 +9,7 @@ from policies.shares import ShareDivider
 from policies.zone import Zone, ZoneLimits
 from proxy.metrics import GatewayMetrics
 from proxy.shared_limits import SharedLimits
-from proxy.traffic import Kind, Limiter
+from proxy.traffic import Kind, Limiter, Usage
 from proxy.zones import ZoneRegistry
 
 TICK = 0.25
@@ -43,8 +43,8 @@ class Timeline:
         self.now = end
 
 
-def zone(limit: int | None, name: str = "external", **others: int) -> Zone:
-    limits = ZoneLimits(produce_rate=limit, **others)
+def zone(limit: int | None, name: str = "external", commits: int | None = None) -> Zone:
+    limits = ZoneLimits(produce_rate=limit, commits_per_minute=commits)
     return Zone(name=name, cluster="kafka", service_account=name, aliases=(), limits=limits)
 
 
@@ -63,6 +63,7 @@ class Worker:
         """What came while it hung."""
         self.reports = 0
         self.dead = False
+        self.final: Usage | None = None
         self.apply(*zones)
         world.time.after(TICK * (number + 1) / (world.processes + 1), self._beat)
 
