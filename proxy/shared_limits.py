@@ -3,8 +3,8 @@
 The rules of sharing, the messages and why the parts never add up to more than the limit are in `policies.shares`. What
 a process needs of a limit is told as a part of it, for each limiter that is in use:
 
-* what its connections use, and what pays their debts and fills half of the stock within RECOVERY_SECONDS. So a part
-  settles where the stock neither runs dry nor over, and none of the limit lies idle;
+* what its connections use, and what fills half of the stock within RECOVERY_SECONDS and pays their debts within
+  PAYMENT_SECONDS. So a part settles where the stock neither runs dry nor over, and none of the limit lies idle;
 * where all is used, twice of what it has, so that it grows until there is enough, or others need it as much.
 
 Its weight stands for the connections that use the limit. Where debts are paid all the time, it is the mean number of
@@ -29,6 +29,9 @@ from proxy.zones import ZoneRegistry
 
 RECOVERY_SECONDS: Final = 1.0
 """Some reports' time: faster would overshoot."""
+
+PAYMENT_SECONDS: Final = 0.25
+"""One report's time: somebody waits for it."""
 
 SMOOTHING_SECONDS: Final = 0.5
 """Over which usage is averaged: two reports or more, as requests come in lumps."""
@@ -103,8 +106,8 @@ class _Use:
         grown = (1 - self.indebted) * self.used + self.indebted * 2 * part
         # with next to no debts it has enough as it is
         self.room = max(part * burst_seconds - level, 0.0) if self.indebted > SELDOM else 0.0
-        missing = self.used * burst_seconds / 2 - level
-        self.need = grown + missing / RECOVERY_SECONDS
+        missing = self.used * burst_seconds / 2 - usage.stock / limit
+        self.need = grown + missing / RECOVERY_SECONDS + usage.debt / limit / PAYMENT_SECONDS
         self.weight = self.debtors + (1 - self.indebted) * self._effective_connections()
 
     def _average(self, usage: Usage, before: Usage, elapsed: float, limit: float) -> None:

@@ -1,5 +1,6 @@
 """Shares: the division itself, and that parts never add up to more than the limit, whatever happens to messages."""
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -261,35 +262,26 @@ class Ordeal(World):
         return worker
 
     def do(self, operation: str, *arguments: Any) -> None:
-        worker = self.workers.get(arguments[0]) if arguments else None
-        match operation:
-            case "run":
-                self.time.run(arguments[0], self.check)
-            case "charge":
-                assert worker is not None
-                if worker.hung is None and worker.limiter().limit is not None:
-                    worker.limiter().charge(worker.limiter().open(), arguments[1])
-            case "hang":
-                assert worker is not None
-                worker.hung = worker.hung or []
-            case "resume":
-                assert worker is not None
-                worker.resume()
-            case "restart":
-                self.start(arguments[0])
-            case "leave":
-                # out of reach, and still alive
-                self.divider.leave(arguments[0])
-            case "join":
-                self.divider.join(arguments[0])
-            case "divider hangs":
-                self.hung = self.hung or []
-            case "divider resumes":
-                self.resume()
-            case "edit":
-                assert worker is not None
-                worker.apply(zone(arguments[1]))
+        operations: dict[str, Callable[..., object]] = {
+            "run": lambda seconds: self.time.run(seconds, self.check),
+            "charge": self.charge,
+            "hang": lambda number: self.workers[number].hang(),
+            "resume": lambda number: self.workers[number].resume(),
+            "restart": self.start,
+            # out of reach, and still alive
+            "leave": self.divider.leave,
+            "join": self.divider.join,
+            "divider hangs": self.hang,
+            "divider resumes": self.resume,
+            "edit": lambda number, limit: self.workers[number].apply(zone(limit)),
+        }
+        operations[operation](*arguments)
         self.check()
+
+    def charge(self, number: int, units: float) -> None:
+        worker = self.workers[number]
+        if worker.hung is None and worker.limiter().limit is not None:
+            worker.limiter().charge(worker.limiter().open(), units)
 
     def check(self) -> None:
         limiters = [worker.limiter() for worker in self.workers.values()]

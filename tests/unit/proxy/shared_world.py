@@ -99,6 +99,9 @@ class Worker:
             self.reports += 1
             self.world.to_divider(self.number, message)
 
+    def hang(self) -> None:
+        self.hung = self.hung or []
+
     def resume(self) -> None:
         waiting, self.hung = self.hung or [], None
         for event in waiting:
@@ -160,6 +163,9 @@ class World:
         worker = self.workers.get(number)
         if worker is not None:
             worker.awake(lambda: worker.shared.take(message))
+
+    def hang(self) -> None:
+        self.hung = self.hung or []
 
     def resume(self) -> None:
         waiting, self.hung = self.hung or [], None
