@@ -38,7 +38,20 @@ class Account:
 class FairBucket:
     """`rate` tokens per second, `burst` tokens at most in stock. It begins full."""
 
-    __slots__ = ("_burst", "_debt", "_debtors", "_now", "_orphans", "_rate", "_tokens", "_virtual", "_waited")
+    __slots__ = (
+        "_burst",
+        "_debt",
+        "_debtors",
+        "_now",
+        "_orphans",
+        "_rate",
+        "_tokens",
+        "_virtual",
+        "_waited",
+        "debtor_seconds",
+        "indebted_seconds",
+        "unused",
+    )
 
     def __init__(self, rate: float, burst: float, now: float) -> None:
         self._rate = rate
@@ -52,6 +65,12 @@ class FairBucket:
         """(due, id, account), sorted; the id only tells those apart that are due at the same time."""
         self._orphans: dict[Account, None] = {}
         self._waited = 0.0
+        self.debtor_seconds = 0.0
+        """Each second counted as often as there were accounts in debt, used or not, since the beginning."""
+        self.indebted_seconds = 0.0
+        """Each second counted once in which there were any."""
+        self.unused = 0.0
+        """Tokens for which there was no room, since the beginning."""
 
     @property
     def rate(self) -> float:
@@ -66,6 +85,20 @@ class FairBucket:
         """Seconds that these have been in debt, each second of each of them counted once, since the beginning."""
         self._advance(now)
         return self._waited
+
+    @property
+    def debt(self) -> float:
+        """What is owed by all accounts, as of the last call that had the time."""
+        return self._debt
+
+    @property
+    def stock(self) -> float:
+        """The tokens in stock, as of then."""
+        return self._tokens
+
+    def settle(self, now: float) -> None:
+        """Let come in what has come in since the last call."""
+        self._advance(now)
 
     def open(self, now: float) -> Account:
         """An account for somebody who comes; with the debt of somebody who has left without having paid, if there is
@@ -123,7 +156,12 @@ class FairBucket:
         self._advance(now)
         self._rate = rate
         self._burst = burst
-        self._tokens = min(self._tokens, burst)
+        self._stock(self._tokens)
+
+    def add(self, tokens: float, now: float) -> None:
+        """Tokens from elsewhere, as if they had come in at the rate."""
+        self._advance(now)
+        self._take_in(tokens)
 
     def fill(self) -> None:
         """As much in stock as there may be. Only without debts."""
@@ -185,11 +223,17 @@ class FairBucket:
             self._virtual = due
             self._debt -= needed
             self._settle(account)
-        self._tokens = min(self._tokens + tokens, self._burst)
+        self._stock(self._tokens + tokens)
+
+    def _stock(self, tokens: float) -> None:
+        self._tokens = min(tokens, self._burst)
+        self.unused += tokens - self._tokens
 
     def _count(self, seconds: float) -> None:
         """So long the debtors have been the same."""
         self._waited += seconds * (len(self._debtors) - len(self._orphans))
+        self.debtor_seconds += seconds * len(self._debtors)
+        self.indebted_seconds += seconds
 
     def _restart_clock(self) -> None:
         debtors = []

@@ -22,7 +22,7 @@ from proxy.metrics import AliasMeter, ApiMeter, GatewayMetrics
 from proxy.ownership import SoleOwners
 from proxy.pending_commits import PendingCommits
 from proxy.subscriptions import Subscriptions
-from proxy.traffic import Clock, OnThrottled, ZoneTraffic, nobody_listens
+from proxy.traffic import Clock, OnThrottled, Sharing, ZoneTraffic, nobody_listens
 
 PLAIN: Final = 0
 COMPACT: Final = 1
@@ -180,6 +180,7 @@ class ZoneRegistry:
         self._clock = clock
         self._burst_seconds = burst_seconds
         self._on_throttled = on_throttled
+        self._sharing: Sharing | None = None
         self._id_key = b""
         self.zones: dict[str, ZoneState] = {}
         self._accounts: dict[str, Account] = {}
@@ -236,7 +237,14 @@ class ZoneRegistry:
         return Changes(frozenset(shrunken), frozenset(revoked))
 
     def _new_traffic(self, zone: str) -> ZoneTraffic:
-        return ZoneTraffic(zone, self._clock, self._burst_seconds, self._on_throttled)
+        return ZoneTraffic(zone, self._clock, self._burst_seconds, self._on_throttled, self._sharing)
+
+    def share_limits(self, sharing: Sharing) -> None:
+        """Other processes serve these zones too, now and in future. Best said before there are any."""
+        self._sharing = sharing
+        for state in self.zones.values():
+            for limiter in state.traffic:
+                limiter.share_by(sharing)
 
     @property
     def credentials(self) -> frozenset[Credential]:

@@ -310,12 +310,15 @@ def test_tiny_requests_of_one_who_owes_much_pass_one_per_pause() -> None:
         assert playbook.loop.timers == 1
 
 
-def test_thousands_of_commits_at_once() -> None:
+def test_thousands_of_commits_at_once_that_cannot_be_joined() -> None:
     """One a second, in order, and nothing more is read."""
     with Playbook((COMMITTERS,)) as playbook:
         dialogue = playbook.signed_in()
         message = commit_request(playbook, COMMIT, 8, ["stock"])
-        asked = [dialogue.request(COMMIT, 8, message) for _ in range(2000)]
+        asked = []
+        for number in range(2000):
+            message.member_id = str(number)
+            asked.append(dialogue.request(COMMIT, 8, message))
         data = b"".join(data for _, data in asked)
         dialogue.client_sends_bytes(data, bytes(100_000))
         for number, (correlation_id, frame) in enumerate(asked[:30]):

@@ -6,7 +6,7 @@ from math import inf
 import pytest
 
 from policies.zone import ZoneLimits
-from proxy.traffic import Demand, Kind, Limiter, ZoneTraffic
+from proxy.traffic import Kind, Limiter, ZoneTraffic
 
 
 class Time:
@@ -164,48 +164,48 @@ def test_who_is_woken_may_leave_or_wait_again(time: Time) -> None:
 def test_a_share_is_what_counts_for_debts_and_for_what_is_saved_up(time: Time) -> None:
     limited = limiter(time, 100.0)
     account = limited.open()
-    limited.use_share(20.0)
+    limited.use_share(0.2, 0.2, inf)
     assert limited.share == 20
     limited.charge(account, 30)
     assert limited.wait(account) == 0.5
-    limited.use_share(None)
+    limited.use_share(1.0, 1.0, inf)
     assert limited.share == 100
     assert limited.wait(account) == 0.1
 
 
-def test_no_share_is_more_than_the_limit(time: Time) -> None:
+def test_a_share_is_a_part_of_whatever_the_limit_is(time: Time) -> None:
     limited = limiter(time, None)
-    limited.use_share(80.0)
+    limited.use_share(0.8, 0.8, inf)
     limited.configure(100.0)
     assert limited.share == 80
     limited.configure(50.0)
-    assert limited.share == 50
+    assert limited.share == 40
     account = limited.open()
-    limited.charge(account, 100)
+    limited.charge(account, 80)
     assert limited.wait(account) == 1
 
 
 def test_another_share_wakes_each_who_waits_and_the_same_one_does_not(time: Time) -> None:
     limited = limiter(time, 100.0)
-    limited.use_share(20.0)
+    limited.use_share(0.2, 0.2, inf)
     woken = waiters(limited, 2)
-    limited.use_share(20.0, 40.0)
+    limited.use_share(0.2, 0.4, inf)
     assert woken == [0, 0]
-    limited.use_share(30.0, 40.0)
+    limited.use_share(0.3, 0.4, inf)
     assert woken == [1, 1]
-    limited.use_share(None)
+    limited.use_share(1.0, 1.0, inf)
     assert woken == [2, 2]
 
 
 def test_clients_are_told_of_the_wait_at_the_share_that_may_be_expected(time: Time) -> None:
     limited = limiter(time, 100.0)
     account = limited.open()
-    limited.use_share(0.0, 50.0)
+    limited.use_share(0.0, 0.5, inf)
     limited.charge(account, 101)
     assert limited.wait(account) == inf
     assert limited.expected_wait(account) == 2
     # what it has already is never less
-    limited.use_share(100.0, 50.0)
+    limited.use_share(1.0, 0.5, inf)
     assert limited.wait(account) == limited.expected_wait(account) == 1
 
 
@@ -238,53 +238,10 @@ def test_each_second_of_a_connection_in_debt_counts_once_as_it_passes(time: Time
     time.now += 100
     assert limited.throttled_seconds == pytest.approx(6)
     # for a share of nothing, too
-    limited.use_share(0.0)
+    limited.use_share(0.0, 0.0, inf)
     limited.charge(account, 2)
     time.now += 3
     assert limited.throttled_seconds == pytest.approx(9)
-
-
-def test_a_demand_tells_of_the_time_since_the_last_one(time: Time) -> None:
-    limited = limiter(time, 100.0)
-    account = limited.open()
-    limited.charge(account, 300)
-    time.now += 2
-    assert limited.demand() == Demand(limit=100.0, used=150.0, debtors=0)
-    limited.charge(account, 50)
-    time.now += 0.25
-    assert limited.demand() == Demand(limit=100.0, used=200.0, debtors=1)
-    # nobody has asked for anything, and the debt is paid meanwhile
-    time.now += 2
-    assert limited.demand() == Demand(limit=100.0, used=0.0, debtors=0)
-    assert limited.demand() == Demand(limit=100.0, used=0.0, debtors=0)
-
-
-def test_nobody_would_use_more_for_a_connection_that_has_left(time: Time) -> None:
-    limited = limiter(time, 100.0)
-    here, gone = limited.open(), limited.open()
-    limited.charge(here, 500)
-    limited.charge(gone, 500)
-    limited.leave(gone)
-    demand = limited.demand()
-    assert demand is not None
-    assert demand.debtors == 1
-
-
-def test_what_was_given_back_is_no_negative_demand(time: Time) -> None:
-    limited = limiter(time, 100.0)
-    account = limited.open()
-    limited.charge(account, 100)
-    time.now += 1
-    limited.demand()
-    limited.refund(account, 40)
-    time.now += 1
-    assert limited.demand() == Demand(limit=100.0, used=0.0, debtors=0)
-
-
-def test_without_a_limit_there_is_no_demand(time: Time) -> None:
-    limited = limiter(time, None)
-    time.now += 1
-    assert limited.demand() is None
 
 
 def test_who_comes_takes_over_what_was_owed_when_somebody_left(time: Time) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import pytest
@@ -127,7 +128,7 @@ def test_the_rate_of_commits_is_per_minute() -> None:
 
 def test_the_share_of_a_process_is_told_beside_the_zones_limit() -> None:
     with Playbook([LIMITED]) as playbook:
-        playbook.zone().traffic[Kind.PRODUCE].use_share(250)
+        playbook.zone().traffic[Kind.PRODUCE].use_share(0.25, 0.5, inf)
         found = of_kind(playbook, Kind.PRODUCE)
         assert found["traffic_limit_bytes_per_second"] == 1_000
         assert found["traffic_limit_share_bytes_per_second"] == 250
@@ -135,7 +136,7 @@ def test_the_share_of_a_process_is_told_beside_the_zones_limit() -> None:
 
 def test_a_process_without_any_share_counts_no_endless_wait() -> None:
     with Playbook([LIMITED]) as playbook:
-        playbook.zone().traffic[Kind.PRODUCE].use_share(0)
+        playbook.zone().traffic[Kind.PRODUCE].use_share(0.0, 0.0, inf)
         produces(playbook.signed_in(), 5_000)
         playbook.loop.advance(3.0)
         assert of_kind(playbook, Kind.PRODUCE)["throttled_seconds_total"] == 3.0
