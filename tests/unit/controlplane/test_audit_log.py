@@ -50,6 +50,9 @@ class Disk:
         self.room -= size
         return size
 
+    def at_rest(self) -> None:
+        assert self.files[-1][-1:] in (b"", b"\n"), "others would write into a line"
+
     def close(self) -> None:
         self.room = 0
 
