@@ -54,6 +54,8 @@ def _message(details: ErrorDetails, model: type[BaseModel], path: Path) -> str:
             return f"{value} is too small; use a number greater than {_number(context['gt'])}"
         case "greater_than_equal":
             return f"{value} is too small; use {_number(context['ge'])} or more"
+        case "less_than_equal":
+            return f"{value} is too large; use {_number(context['le'])} or less"
         case "too_short":
             return "needs at least one entry" + _example(model, path)
     optional = field is None or not field.is_required()

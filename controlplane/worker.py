@@ -41,7 +41,7 @@ CLAIM_SECONDS: Final = 10.0
 MakeShares = Callable[[ZoneRegistry], Shares]
 
 
-class _LastResort:
+class LastResort:
     """A thread that ends this process when it hangs after the supervisor, who would kill it, has gone."""
 
     def __init__(self, link: int) -> None:
@@ -61,7 +61,7 @@ class _LastResort:
 class _Worker:
     """What the supervisor can ask and say, and whom it concerns."""
 
-    def __init__(self, number: int, last_resort: _LastResort) -> None:
+    def __init__(self, number: int, last_resort: LastResort) -> None:
         self.number = number
         self.last_resort = last_resort
         self.link: Link
@@ -133,7 +133,7 @@ class _Worker:
             self.link.tell("report", message)
 
 
-async def work(number: int, end: socket.socket, last_resort: _LastResort, make_shares: MakeShares | None = None) -> int:
+async def work(number: int, end: socket.socket, last_resort: LastResort, make_shares: MakeShares | None = None) -> int:
     """Runs the worker of this number until it is told to stop. The exit code."""
     worker = _Worker(number, last_resort)
     handle_signals(worker.stopping, (signal.SIGTERM, signal.SIGINT))
@@ -188,7 +188,7 @@ def main() -> None:
     """The worker's whole life."""
     number, descriptor = map(int, sys.argv[1:])
     os.set_inheritable(descriptor, False)
-    last_resort = _LastResort(descriptor)
+    last_resort = LastResort(descriptor)
     sys.exit(uvloop.run(work(number, socket.socket(fileno=descriptor), last_resort)))
 
 
