@@ -14,9 +14,9 @@ class StartError(Exception):
     """The process cannot serve; the message says which address and which setting."""
 
 
-def begin_message(sources: Sources) -> dict[str, Any]:
+def begin_message(sources: Sources, workers: int) -> dict[str, Any]:
     config = str(sources.config) if sources.config is not None else None
-    return {"config": config, "text": sources.text, "zones": str(sources.zones)}
+    return {"config": config, "text": sources.text, "zones": str(sources.zones), "workers": workers}
 
 
 def sources_of(message: Mapping[str, Any]) -> Sources:

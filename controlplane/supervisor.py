@@ -31,11 +31,9 @@ from proxy.audit import Audit
 from proxy.mechanisms.passthrough import PassthroughTokens
 from proxy.routing import ListenError
 
-ANSWER_SECONDS: Final = 1.0
-"""For a worker to say whether it is ready; its event loop answers within milliseconds."""
-
-METRICS_SECONDS: Final = 5.0
-"""For its metrics, of which many zones make tens of megabytes. Prometheus waits 10 s for a scrape."""
+ANSWER_SECONDS: Final = 5.0
+"""For a worker's answer, which takes milliseconds; but the metrics of a thousand zones keep its event loop busy for 2 s.
+Prometheus waits 10 s for a scrape."""
 
 STOP_SECONDS: Final = 10.0
 """Beyond the grace of a stop: what is left of a worker then hangs, and is killed."""
@@ -288,7 +286,7 @@ class Supervisor:
         if worker is None:
             return None
         try:
-            return str(await worker.link.ask("metrics", METRICS_SECONDS))
+            return str(await worker.link.ask("metrics", ANSWER_SECONDS))
         except LinkError:
             return None
 
@@ -316,7 +314,7 @@ async def supervise(inputs: Inputs, sources: Sources, divider: Divider | None = 
     """Runs the workers and the admin interface until SIGTERM or SIGINT; a second signal ends all at once."""
     settings = inputs.settings
     ListenerCertificates(settings.gateway_config().listeners)  # what is wrong with them is said here, once
-    supervisor = Supervisor(settings, begin_message(sources), spawn_worker, divider)
+    supervisor = Supervisor(settings, begin_message(sources, settings.workers), spawn_worker, divider)
     stopping = asyncio.Event()
     handle_signals(stopping, (signal.SIGTERM, signal.SIGINT), supervisor.kill)
     if inputs.audit_log is not None:

@@ -38,7 +38,8 @@ REPORT_SECONDS: Final = 0.25
 CLAIM_SECONDS: Final = 10.0
 """For the supervisor to look up and bind an address."""
 
-MakeShares = Callable[[ZoneRegistry], Shares]
+MakeShares = Callable[[ZoneRegistry, int], Shares]
+"""Of the zones of one of so many workers."""
 
 
 class LastResort:
@@ -66,7 +67,7 @@ class _Worker:
         self.last_resort = last_resort
         self.link: Link
         self.stopping = asyncio.Event()
-        self.sources: asyncio.Future[Sources] = asyncio.get_running_loop().create_future()
+        self.begin: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.gateway: Gateway | None = None
         self.shares: Shares | None = None
         self._urgent = False
@@ -79,7 +80,7 @@ class _Worker:
         )
 
     def _on_begin(self, body: dict[str, Any]) -> None:
-        self.sources.set_result(sources_of(body))
+        self.begin.set_result(body)
 
     def _on_stop(self, _body: None) -> None:
         self.stopping.set()
@@ -141,11 +142,12 @@ async def work(number: int, end: socket.socket, last_resort: LastResort, make_sh
     watching = asyncio.create_task(worker.watch_link(), name="watch the link")
     stopping = asyncio.create_task(worker.stopping.wait(), name="stop")
     try:
-        either: set[asyncio.Future[Any]] = {stopping, worker.sources}
+        either: set[asyncio.Future[Any]] = {stopping, worker.begin}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if worker.stopping.is_set():
             return 0
-        await _serve(worker, worker.sources.result(), make_shares)
+        begin = worker.begin.result()
+        await _serve(worker, sources_of(begin), begin["workers"], make_shares)
     except ConfigurationError as error:
         worker.link.tell("failed", failure_message(error))
         return EXIT_CONFIGURATION
@@ -159,7 +161,7 @@ async def work(number: int, end: socket.socket, last_resort: LastResort, make_sh
     return 0
 
 
-async def _serve(worker: _Worker, sources: Sources, make_shares: MakeShares | None) -> None:
+async def _serve(worker: _Worker, sources: Sources, workers: int, make_shares: MakeShares | None) -> None:
     settings = sources.settings()
     worker.last_resort.seconds = settings.shutdown_grace_seconds + STOP_SECONDS
     inputs = Inputs(settings, sources, shared=True, worker=worker.number)
@@ -167,7 +169,7 @@ async def _serve(worker: _Worker, sources: Sources, make_shares: MakeShares | No
     configure_logging(settings.log, worker=worker.number)
     with inputs.writing():
         gateway = worker.gateway = inputs.gateway(worker.claim)
-        worker.shares = make_shares(gateway.zones) if make_shares is not None else None
+        worker.shares = make_shares(gateway.zones, workers) if make_shares is not None else None
         reporting = asyncio.create_task(worker.report(), name="report")
         worker.link.tell("up")
         try:

@@ -1,5 +1,6 @@
-"""Several workers as real processes, in front of a Kafka that never answers: how they live and end."""
+"""Several workers as real processes, in front of one made-up broker: how they live and end."""
 
+import asyncio
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -18,27 +20,52 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.kafka.ports import free_ports
 from tests.kafka.waiting import wait_until
 from tests.unit.controlplane.test_cli import ZONE
+from tests.unit.proxy.fake_broker import FakeBroker
+from tests.workers import is_alive, workers_of
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 ZONEGATE = Path(sys.executable).with_name("zonegate")
 
+OF_EACH = ("upstream", "too_few_descriptors")
+"""What each worker may say in its own time, and what depends on the machine."""
+
 PASSWORD = "of-an-admin-who-may-see-it-all"
+
+
+class Broker:
+    """A broker in a thread of its own: broker 1, and all of its cluster."""
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._broker = FakeBroker()
+        asyncio.run_coroutine_threadsafe(self._broker.__aenter__(), self._loop).result(DEADLINE_SECONDS)
+        self.port = self._broker.address[1]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._broker.__aexit__(None, None, None), self._loop).result(DEADLINE_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
 
 class Served:
     """`zonegate serve --workers 2` with files of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, broker: Broker) -> None:
         self.folder = folder
-        self.port, self.admin_port, nobody = free_ports(3)
+        self.port, self.admin_port, self.broker_port = free_ports(3)
         (folder / "zones").mkdir()
         (folder / "zones" / "a.yaml").write_text(ZONE)
         (folder / "zonegate.yaml").write_text(
             textwrap.dedent(f"""\
                 listen: 127.0.0.1:{self.port}
                 admin_listen: 127.0.0.1:{self.admin_port}
-                cluster: {{bootstrap.servers: "127.0.0.1:{nobody}"}}
+                broker_ports: {{start: {self.broker_port}, min_broker_id: 1}}
+                cluster: {{bootstrap.servers: "127.0.0.1:{broker.port}"}}
                 passthrough: {{username: admin, password: {PASSWORD}}}
                 log: {{format: json}}
                 """)
@@ -59,27 +86,24 @@ class Served:
     def launch(self) -> None:
         self.seen: set[int] = set()
         with (self.folder / "log").open("ab") as log, (self.folder / "audit").open("ab") as audit:
-            command = [ZONEGATE, "serve", "--config", "zonegate.yaml", "--zones", "zones", "--workers", "2"]
+            command = [str(ZONEGATE), "serve", "--config", "zonegate.yaml", "--zones", "zones", "--workers", "2"]
             self._process = subprocess.Popen(command, cwd=self.folder, stdout=audit, stderr=log)
 
     def workers(self) -> dict[int, int]:
         """Number -> process id."""
         assert self._process is not None
-        lines = subprocess.run(
-            ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-        ).stdout.splitlines()
-        rows = [line.split() for line in lines]
-        found = {
-            int(row[row.index("controlplane.worker") + 1]): int(row[0])
-            for row in rows
-            if row[1] == str(self._process.pid) and "controlplane.worker" in row
-        }
+        found = workers_of(self._process.pid)
         self.seen |= set(found.values())
         return found
 
-    def wait_up(self) -> dict[int, int]:
-        wait_until(lambda: self.metrics("zonegate_worker_up") == {"0": 1, "1": 1}, "two workers", DEADLINE_SECONDS)
+    def wait_ready(self) -> dict[int, int]:
+        """Its workers, once all are ready."""
+        wait_until(self.is_ready, "two workers that are ready", DEADLINE_SECONDS)
         return self.workers()
+
+    def is_ready(self) -> bool:
+        answer = self.get("/health/ready")
+        return answer is not None and answer.json() == {"status": "READY"}
 
     def get(self, path: str) -> httpx.Response | None:
         try:
@@ -115,15 +139,10 @@ class Served:
         return [json.loads(line) for line in (self.folder / "audit").read_text().splitlines()]
 
 
-def is_alive(pid: int) -> bool:
-    """A process that has ended and that nobody has asked about is not."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return bool(state.strip()) and not state.startswith("Z")
-
-
 @pytest.fixture
-def files(tmp_path: Path) -> Served:
-    return Served(tmp_path)
+def files(tmp_path: Path) -> Iterator[Served]:
+    with Broker() as broker:
+        yield Served(tmp_path, broker)
 
 
 @pytest.fixture
@@ -133,18 +152,14 @@ def served(files: Served) -> Iterator[Served]:
 
 
 def test_a_worker_that_is_killed_is_started_again_and_a_signal_stops_all(served: Served) -> None:
-    before = served.wait_up()
-    answer = served.get("/health/ready")
-    assert answer is not None
-    assert answer.status_code == 503
-    assert answer.json()["reason"].startswith("worker 0: the Kafka cluster does not answer")
-
+    before = served.wait_ready()
     os.kill(before[1], signal.SIGKILL)
-
     wait_until(lambda: served.metrics("zonegate_worker_restarts_total") == {"0": 0, "1": 1}, "a restart", 10)
-    after = served.wait_up()
+    after = served.wait_ready()
     assert after[0] == before[0]
     assert after[1] != before[1]
+    assert served.metrics("zonegate_worker_up") == {"0": 1, "1": 1}
+    assert served.metrics("zonegate_upstream_reachable") == {"0": 1, "1": 1}
     login = httpx.BasicAuth("admin", PASSWORD)
     address = f"http://127.0.0.1:{served.admin_port}/admin/vclusters/v1/vcluster/passthrough/username/admin"
     assert httpx.post(address, auth=login).status_code == 201
@@ -153,31 +168,39 @@ def test_a_worker_that_is_killed_is_started_again_and_a_signal_stops_all(served:
     assert served.wait() == 0
     assert not any(map(is_alive, served.seen))
     log = served.log()
-    said = [(entry["event"], entry.get("worker")) for entry in log]
-    assert said.count(("configuration_loaded", 0)) == 1
-    assert [worker for event, worker in said if event == "no_credentials"] == [0]
+    said = [(entry["event"], entry.get("worker")) for entry in log if entry["event"] not in OF_EACH]
+    assert said == [
+        ("configuration_loaded", 0),
+        ("no_credentials", 0),
+        *(("listening", 0), ("listening", 0)),
+        ("ready", None),
+        *(("worker_ended", 1), ("worker_ready", 1)),
+        ("passthrough_issued", None),
+        *(("stopping", None), ("stopped", None)),
+    ]
     assert [entry["message"] for entry in log if entry["event"] == "worker_ended"] == [
         "worker 1 was ended by SIGKILL; it is started again in 1 s"
     ]
-    assert said[-2:] == [("stopping", None), ("stopped", None)]
     assert sorted((line["event"], line.get("worker", "")) for line in served.audit() if line.get("worker") != 0) == [
         ("admin_token", ""),
+        *(("gateway_start", 1), ("gateway_start", 1)),
         ("gateway_stop", 1),
     ]
 
 
 def test_nobody_outlives_a_supervisor_that_is_killed(served: Served) -> None:
-    workers = served.wait_up()
+    workers = served.wait_ready()
 
     served.signal(signal.SIGKILL)
     served.wait()
 
     wait_until(lambda: not any(map(is_alive, workers.values())), "the workers' end", DEADLINE_SECONDS)
-    assert [line["event"] for line in served.audit()] == ["gateway_stop"] * 2, "they stop gracefully"
+    stopped = [line["worker"] for line in served.audit() if line["event"] == "gateway_stop"]
+    assert sorted(stopped) == [0, 1], "they stop gracefully"
 
 
 def test_a_second_signal_ends_all_at_once(served: Served) -> None:
-    workers = served.wait_up()
+    workers = served.wait_ready()
     os.kill(workers[1], signal.SIGSTOP)  # it doesn't hear that it is to stop
     served.signal(signal.SIGTERM)
     wait_until(lambda: not is_alive(workers[0]), "the end of the one that hears", DEADLINE_SECONDS)
@@ -197,6 +220,16 @@ def test_a_port_that_is_taken_ends_the_command(files: Served, setting: str) -> N
         assert files.workers() == {}
     *_, last = files.log_text().splitlines()
     assert last == f"zonegate: {setting}: 127.0.0.1:{port} is in use by another process; free it or set another address"
+
+
+def test_a_brokers_port_that_is_taken_ends_the_command(files: Served) -> None:
+    with socket.create_server(("127.0.0.1", files.broker_port)), files:
+        assert files.wait() == 1
+    *_, last = files.log_text().splitlines()
+    assert last == (
+        f"zonegate: broker_ports.start: 127.0.0.1:{files.broker_port} is in use by another process; "
+        "free it or set another address"
+    )
 
 
 def test_wrong_settings_end_the_command(files: Served) -> None:
