@@ -32,8 +32,8 @@ from proxy.mechanisms.passthrough import PassthroughTokens
 from proxy.routing import ListenError
 
 ANSWER_SECONDS: Final = 5.0
-"""For a worker's answer, which takes milliseconds; but the metrics of a thousand zones keep its event loop busy for 2 s.
-Prometheus waits 10 s for a scrape."""
+"""For a worker's answer, which takes milliseconds; but making the metrics of a thousand zones keeps its event loop busy
+for 2 s. Prometheus waits 10 s for a scrape."""
 
 STOP_SECONDS: Final = 10.0
 """Beyond the grace of a stop: what is left of a worker then hangs, and is killed."""
