@@ -267,6 +267,8 @@ from pathlib import Path
 from controlplane.audit_log import AppendedFile, AuditLog, InTurns, StandardOutput
 
 output = StandardOutput() if sys.argv[1] == "-" else AppendedFile(Path(sys.argv[1]))
+print("ready", file=sys.stderr, flush=True)
+sys.stdin.read()
 with AuditLog(InTurns(output), worker=int(sys.argv[2])) as log:
     for number in range(300):
         log.append({"number": number, "long": sys.argv[2] * 5000})
@@ -279,12 +281,26 @@ def test_processes_take_turns(output: str, tmp_path: Path) -> None:
     read_end, write_end = os.pipe()
     target = "-" if output == "pipe" else str(file)
     processes = [
-        subprocess.Popen([sys.executable, "-c", _WRITER, target, str(worker)], stdout=write_end) for worker in range(3)
+        subprocess.Popen(
+            [sys.executable, "-c", _WRITER, target, str(worker)],
+            stdin=subprocess.PIPE,
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+        )
+        for worker in range(3)
     ]
     os.close(write_end)
+    for process in processes:
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
     with open(read_end, "rb") as reader:
         written = reader.read()  # more than a pipe holds
-    assert [process.wait(DEADLINE_SECONDS) for process in processes] == [0, 0, 0]
+    for process in processes:
+        with process:
+            assert process.wait(DEADLINE_SECONDS) == 0
 
     lines = [json.loads(line) for line in (written if output == "pipe" else file.read_bytes()).splitlines()]
     assert len(lines) == 900
