@@ -30,7 +30,7 @@ from proxy.mechanisms.passthrough import PassthroughTokens, with_tokens
 from proxy.mechanisms.plain import Plain
 from proxy.mechanisms.scram import ScramSha512
 from proxy.metrics import GatewayMetrics
-from proxy.routing import Listener, ListenError, Routing
+from proxy.routing import Claim, Listener, ListenError, Routing
 from proxy.services import Services
 from proxy.throttled_zones import ThrottledZones
 from proxy.tls import ServerTls, server_tls
@@ -61,7 +61,9 @@ class Gateway:
         zones: Sequence[Zone],
         credentials: Sequence[Credential],
         audit_sink: Sink | None = None,
+        claim: Claim | None = None,
     ) -> None:
+        """`claim` is for one of several processes that serve the same ports."""
         self.metrics = GatewayMetrics()
         self._config = config
         self._tasks: set[asyncio.Task[None]] = set()
@@ -94,12 +96,16 @@ class Gateway:
         self._services = Services(
             config, registry, cluster, self.metrics, budget, self._spawn, mechanisms, audit=self.audit
         )
-        self._services.routing = Routing(config.listeners, self._accept)
+        self._services.routing = Routing(config.listeners, self._accept, claim)
         self._credential_use = CredentialUse(self._services)
         self.metrics.registry.register(self._credential_use)
         self._started = False
         self._stopping = False
         self._unopened = ""
+
+    @property
+    def zones(self) -> ZoneRegistry:
+        return self._services.zones
 
     @property
     def ready(self) -> bool:

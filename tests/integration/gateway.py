@@ -59,6 +59,7 @@ class Gateway:
         ports: Sequence[int],
         upstream: Mapping[str, str] = MappingProxyType({}),
         settings: Mapping[str, object] = MappingProxyType({}),
+        workers: int = 1,
     ) -> None:
         """`upstream` holds further settings for the connections to the brokers, under the names of Kafka's clients;
         `settings` any others. With `listeners` among them, the first of these has the host and ports given here.
@@ -87,6 +88,7 @@ class Gateway:
             "credentials_file": "credentials.yaml",
             "admin_listen": f"127.0.0.1:{self.admin_port}",
             "log": {"format": "json"},
+            "workers": workers,
             **settings,
         }
         self._config.write_text(yaml.safe_dump(whole), encoding="utf-8")
