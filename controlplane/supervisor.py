@@ -24,9 +24,9 @@ from controlplane.link import Link, LinkError
 from controlplane.process import handle_signals, listen_message, say_ready, start_admin
 from controlplane.restarts import Restarts
 from controlplane.settings import Settings
-from controlplane.sharing import Divider
 from controlplane.start_errors import StartError, begin_message, failure_of
 from controlplane.supervisor_metrics import SupervisorMetrics
+from policies.shares import ShareDivider
 from proxy.audit import Audit
 from proxy.mechanisms.passthrough import PassthroughTokens
 from proxy.routing import ListenError
@@ -54,6 +54,20 @@ class Process(Protocol):
     def kill(self) -> None: ...
 
 
+class Divider(Protocol):
+    """Who gets which part of a zone's limits: `policies.shares.ShareDivider`. It never waits."""
+
+    def join(self, worker: int) -> None: ...
+
+    def leave(self, worker: int) -> None: ...
+
+    def report(self, worker: int, message: dict[str, Any]) -> None: ...
+
+    def grants(self) -> Mapping[int, dict[str, Any]]:
+        """What is to be sent now, by worker."""
+        ...
+
+
 Spawn = Callable[[int, socket.socket], Awaitable[Process]]
 """Starts the worker of a number, which inherits this end of its link."""
 
@@ -74,7 +88,7 @@ class _Worker:
 class Supervisor:
     """All workers of one gateway. `run` once."""
 
-    def __init__(self, settings: Settings, begin: Mapping[str, Any], spawn: Spawn, divider: Divider | None) -> None:
+    def __init__(self, settings: Settings, begin: Mapping[str, Any], spawn: Spawn, divider: Divider) -> None:
         """`begin` is what each worker is told first."""
         self._settings = settings
         self._begin = begin
@@ -222,9 +236,8 @@ class Supervisor:
         worker.failure = failure_of(body)
 
     def _on_report(self, worker: _Worker, body: dict[str, Any]) -> None:
-        if self._divider is not None:
-            self._divider.report(worker.number, body)
-            self._grant()
+        self._divider.report(worker.number, body)
+        self._grant()
 
     async def _on_claim(self, body: tuple[str, int]) -> Mapping[str, Any] | None:
         host, port = body
@@ -237,17 +250,14 @@ class Supervisor:
     # the limits of zones, which they share
 
     def _join(self, number: int) -> None:
-        if self._divider is not None:
-            self._divider.join(number)
-            self._grant()
+        self._divider.join(number)
+        self._grant()
 
     def _leave(self, number: int) -> None:
-        if self._divider is not None:
-            self._divider.leave(number)
-            self._grant()
+        self._divider.leave(number)
+        self._grant()
 
     def _grant(self) -> None:
-        assert self._divider is not None
         for number, message in self._divider.grants().items():
             if (worker := self._workers.get(number)) is not None:
                 worker.link.tell("grant", message)
@@ -310,10 +320,11 @@ async def spawn_worker(number: int, end: socket.socket) -> Process:
     )
 
 
-async def supervise(inputs: Inputs, sources: Sources, divider: Divider | None = None) -> None:
+async def supervise(inputs: Inputs, sources: Sources) -> None:
     """Runs the workers and the admin interface until SIGTERM or SIGINT; a second signal ends all at once."""
     settings = inputs.settings
     ListenerCertificates(settings.gateway_config().listeners)  # what is wrong with them is said here, once
+    divider = ShareDivider(settings.workers, monotonic)
     supervisor = Supervisor(settings, begin_message(sources, settings.workers), spawn_worker, divider)
     stopping = asyncio.Event()
     handle_signals(stopping, (signal.SIGTERM, signal.SIGINT), supervisor.kill)

@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
 from time import sleep
 from typing import Any, Final
 
@@ -25,21 +24,17 @@ from controlplane.logs import configure_logging
 from controlplane.problems import ConfigurationError
 from controlplane.process import handle_signals
 from controlplane.serve import serve_until
-from controlplane.sharing import Shares
 from controlplane.start_errors import StartError, failure_message, sources_of
 from controlplane.supervisor import STOP_SECONDS
 from controlplane.terminal import EXIT_CONFIGURATION, EXIT_FAILURE
 from proxy.gateway import Gateway
-from proxy.zones import ZoneRegistry
+from proxy.shared_limits import SharedLimits
 
 REPORT_SECONDS: Final = 0.25
 """Between two reports of what zones need: shares of a limit follow demand within two seconds."""
 
 CLAIM_SECONDS: Final = 10.0
 """For the supervisor to look up and bind an address."""
-
-MakeShares = Callable[[ZoneRegistry, int], Shares]
-"""Of the zones of one of so many workers."""
 
 
 class LastResort:
@@ -69,7 +64,7 @@ class _Worker:
         self.stopping = asyncio.Event()
         self.begin: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.gateway: Gateway | None = None
-        self.shares: Shares | None = None
+        self.shares: SharedLimits | None = None
         self._urgent = False
 
     async def connect(self, end: socket.socket) -> None:
@@ -111,14 +106,12 @@ class _Worker:
         await self.link.ended()
         self.stopping.set()
 
-    async def report(self) -> None:
+    async def report(self, shares: SharedLimits) -> None:
         """Tells what zones need of their limits, now and then and when it is urgent."""
-        if self.shares is None:
-            return
-        self.shares.on_urgent = self._report_soon
+        shares.on_urgent = self._report_soon
         while True:
             await asyncio.sleep(REPORT_SECONDS)
-            self.shares.tick()
+            shares.tick()
             self._report()
 
     def _report_soon(self) -> None:
@@ -134,7 +127,7 @@ class _Worker:
             self.link.tell("report", message)
 
 
-async def work(number: int, end: socket.socket, last_resort: LastResort, make_shares: MakeShares | None = None) -> int:
+async def work(number: int, end: socket.socket, last_resort: LastResort) -> int:
     """Runs the worker of this number until it is told to stop. The exit code."""
     worker = _Worker(number, last_resort)
     handle_signals(worker.stopping, (signal.SIGTERM, signal.SIGINT))
@@ -147,7 +140,7 @@ async def work(number: int, end: socket.socket, last_resort: LastResort, make_sh
         if worker.stopping.is_set():
             return 0
         begin = worker.begin.result()
-        await _serve(worker, sources_of(begin), begin["workers"], make_shares)
+        await _serve(worker, sources_of(begin), begin["workers"])
     except ConfigurationError as error:
         worker.link.tell("failed", failure_message(error))
         return EXIT_CONFIGURATION
@@ -161,7 +154,7 @@ async def work(number: int, end: socket.socket, last_resort: LastResort, make_sh
     return 0
 
 
-async def _serve(worker: _Worker, sources: Sources, workers: int, make_shares: MakeShares | None) -> None:
+async def _serve(worker: _Worker, sources: Sources, workers: int) -> None:
     settings = sources.settings()
     worker.last_resort.seconds = settings.shutdown_grace_seconds + STOP_SECONDS
     inputs = Inputs(settings, sources, shared=True, worker=worker.number)
@@ -169,8 +162,8 @@ async def _serve(worker: _Worker, sources: Sources, workers: int, make_shares: M
     configure_logging(settings.log, worker=worker.number)
     with inputs.writing():
         gateway = worker.gateway = inputs.gateway(worker.claim)
-        worker.shares = make_shares(gateway.zones, workers) if make_shares is not None else None
-        reporting = asyncio.create_task(worker.report(), name="report")
+        worker.shares = SharedLimits(gateway.zones, workers)
+        reporting = asyncio.create_task(worker.report(worker.shares), name="report")
         worker.link.tell("up")
         try:
             async with inputs.following_cluster_tls(gateway):
