@@ -39,7 +39,11 @@ class Case:
     outstanding: int
     """Records that a producer has under way at most."""
     steady_seconds: float
+    """How long the rate is measured for."""
+    tolerance: float
+    """How far off it may be."""
     seconds: float
+    """From the first arrival to the last."""
     group: str = ""
     session_ms: int = 0
     """A consumer's session.timeout.ms; 0 for the library's own."""

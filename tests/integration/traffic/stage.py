@@ -14,22 +14,27 @@ from types import TracebackType
 from typing import Self
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from controlplane.credential_file import generate_credential
 from tests.canary import Canaries
 from tests.integration.gateway import Gateway, manifest
 from tests.integration.traffic.case import Case, Report, dump, number, parse, value
-from tests.integration.world import CLIENT_HOST, Account, contiguous_ports, new_group
-from tests.kafka import Cluster
+from tests.integration.world import CLIENT_HOST, MARKER, Account, contiguous_ports, new_group
+from tests.kafka import Cluster, wire
 from tests.kafka.distribution import distribution
+from tests.kafka.waiting import wait_until
 
 RUN_SECONDS = 150.0
+TOPIC_SECONDS = 60.0
 FAST = 10_000_000
 JAVA = Path(__file__).parent.parent / "java" / "HeldTraffic.java"
 LIBRARIES = ("java", "librdkafka", "aiokafka", "kafka-python")
 BY_HAND = "by-hand"
 MODULES = {"librdkafka": "librdkafka", "aiokafka": "aiokafka_", "kafka-python": "kafka_python", BY_HAND: "by_hand"}
 
+_PREFIX = "rates-"
 _ONE_COPY = {"min.insync.replicas": "1"}
 """Nothing here is about brokers that fail, and copies take time."""
 
@@ -61,8 +66,15 @@ class Stage:
         _, password = generate_credential(self.gateway.folder / "credentials.yaml", name)
         return Account(self.gateway.bootstrap, name, f"{name}-user", password)
 
-    def topic(self, alias: str, partitions: int) -> None:
-        self.kafka.create_topic(backing(alias), partitions, 1, _ONE_COPY)
+    def topics(self, partitions: Mapping[str, int]) -> None:
+        """All at once, with so many partitions each; returns once all brokers know their leaders."""
+        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})
+        wanted = [NewTopic(backing(alias), count, 1, config=_ONE_COPY) for alias, count in partitions.items()]
+        for future in admin.create_topics(wanted).values():
+            future.result(TOPIC_SECONDS)
+        leaders = sum(partitions.values())
+        for address in self.kafka.broker_addresses().values():
+            wait_until(lambda at=address: _led(at) == leaders, "leaders of all topics", TOPIC_SECONDS)  # type: ignore[misc]
 
     def leader(self, alias: str) -> str:
         """The address here of the leader of a topic's first partition."""
@@ -126,7 +138,13 @@ class Stage:
 
 
 def backing(alias: str) -> str:
-    return f"cnry-rates-{alias}"
+    return MARKER + _PREFIX + alias
+
+
+def _led(broker: wire.Address) -> int:
+    """How many partitions of these tests' topics have a leader that the broker knows."""
+    topics = [each for each in wire.metadata(broker).topics if str(each.name).startswith(MARKER + _PREFIX)]
+    return sum(partition.leader_id >= 0 for topic in topics for partition in topic.partitions)
 
 
 def run(cases: Sequence[Case], folder: Path) -> dict[str, Report]:
