@@ -84,8 +84,14 @@ class Stage:
     def fill(self, alias: str, partitions: int, records: int, value_bytes: int) -> None:
         """So many records into each partition, each a batch of its own, numbered from 0."""
         failures: list[str] = []
+        # idempotent: what is sent before a leader is ready is sent again, in its order
         producer = Producer(
-            {"bootstrap.servers": self.kafka.bootstrap, "batch.num.messages": 1, "acks": 1, "linger.ms": 0}
+            {
+                "bootstrap.servers": self.kafka.bootstrap,
+                "batch.num.messages": 1,
+                "linger.ms": 0,
+                "enable.idempotence": True,
+            }
         )
 
         def delivered(error: KafkaError | None, _message: object) -> None:
