@@ -151,6 +151,16 @@ class FairBucket:
             return 0.0
         return owed / rate if rate > 0 else inf
 
+    def owed(self, account: Account, now: float) -> float:
+        """What the account owes."""
+        self._advance(now)
+        return 0.0 if account.due is None else account.due - self._virtual
+
+    def debtors(self, now: float) -> list[Account]:
+        """All accounts in debt, whoever owes least first."""
+        self._advance(now)
+        return [account for _, _, account in self._debtors]
+
     def change(self, rate: float, burst: float, now: float) -> None:
         """Another rate and burst from now on; debts stay."""
         self._advance(now)

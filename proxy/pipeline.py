@@ -120,6 +120,8 @@ class Pipeline:
         self.draining = False
         self.limited = False
         """Whether the zone has any limit."""
+        self.was_behind = False
+        """What comes next was here before the last answer: it has waited behind another."""
         self.taken_along = 0
         """Requests that come next and have been taken together with an earlier one."""
         self.pending_bytes = 0
@@ -148,7 +150,7 @@ class Pipeline:
             if isinstance(exchange, TypedExchange):
                 exchange.leave_turn()
         self._queue.clear()
-        self._throttle.leave()
+        self._throttle.leave(self.client.reader.missing)
 
     # limits
 
@@ -317,6 +319,8 @@ class Pipeline:
         self.client.gate.hold(reason)
 
     def release(self, reason: Hold) -> None:
+        if reason is not Hold.THROTTLED and self.client.reader.held:
+            self.was_behind = self.client.reader.keeps
         self.client.gate.release(reason)
         if self.client.reader.held and not self.client.gate.holds(HOLDS_REQUESTS):
             self.client.resume_soon()

@@ -6,7 +6,7 @@ who get no response, the next request of the same kind isn't taken before the de
 it. Requests of other kinds pass while none is held before them, so heartbeats don't wait for record batches.
 
 Pauses are bounded, so that no client gives up, no member loses its place in its group, and nobody misses the time to
-sign in again: what is still owed after the longest pause stays owed.
+sign in again: what is still owed after the longest pause stays owed, up to a bound (`proxy.traffic.DEBT_SECONDS`).
 """
 
 import asyncio
@@ -83,6 +83,7 @@ class Reader(Protocol):
 
     zone: Callable[[], ZoneState]
     taken_along: int
+    was_behind: bool
 
     @property
     def client(self) -> Client: ...
@@ -102,6 +103,7 @@ class Throttle:
         "_accounts",
         "_held_since",
         "_held_until",
+        "_is_member",
         "_last_heartbeat",
         "_limiter",
         "_line",
@@ -123,6 +125,8 @@ class Throttle:
         self._line: deque[float] = deque(maxlen=IN_LINE - 1)
         """How long the requests before the next one were held, as far as it may have waited behind them."""
         self._last_heartbeat = -inf
+        self._is_member = False
+        """Lately; it stays one while its requests wait behind each other, and its heartbeat maybe behind them."""
         self.has_waited = False
         """Whether the last request of a limited kind had to, before it was taken."""
 
@@ -158,10 +162,12 @@ class Throttle:
             known = self._accounts[limiter.kind] = limiter, limiter.open()
         return known[1]
 
-    def leave(self) -> None:
-        """The connection is gone; what it owes stays owed."""
+    def leave(self, missing: int = 0) -> None:
+        """The connection is gone; what it owes stays owed, but for the bytes that are missing of a streamed request."""
         self._stop_waiting()
         for limiter, account in self._accounts.values():
+            if missing and limiter.kind is Kind.PRODUCE and limiter.limit is not None:
+                limiter.give_back(account, missing)
             limiter.leave(account)
         self._accounts.clear()
 
@@ -190,14 +196,17 @@ class Throttle:
 
     def _admit(self, limiter: Limiter, now: float) -> bool:
         if self._limiter is None:
-            if not self._pipeline.in_flight:
+            in_line = self._pipeline.in_flight > 0 or self._pipeline.was_behind
+            self._pipeline.was_behind = False
+            self._is_member = now - self._last_heartbeat < MEMBER_SECONDS or (in_line and self._is_member)
+            if not in_line:
                 # it was sent after the last answer, so it hasn't waited behind anything
                 self._line.clear()
             if limiter.wait(self._account(limiter)) < WAKE_SECONDS:
                 self.has_waited = False
                 self._line.append(0.0)
                 return True
-            self._begin_waiting(limiter, now)
+            self._begin_waiting(limiter, now, in_line)
         seconds = self._seconds(limiter, now)
         if seconds >= WAKE_SECONDS:
             self._hold(seconds)
@@ -213,9 +222,9 @@ class Throttle:
             self._stop_waiting()
             self._pipeline.release(Hold.THROTTLED)
 
-    def _begin_waiting(self, limiter: Limiter, now: float) -> None:
+    def _begin_waiting(self, limiter: Limiter, now: float, in_line: bool) -> None:
         patience = PATIENCE[limiter.kind]
-        slack = 0.0 if self._pipeline.in_flight else SLACK_SECONDS
+        slack = 0.0 if in_line else SLACK_SECONDS
         seconds = min(patience.held, patience.line - sum(self._line), max(self._time_left(now), slack))
         self._limiter = limiter
         self._held_since = now
@@ -225,7 +234,7 @@ class Throttle:
     def _time_left(self, now: float) -> float:
         """Until what the client may have sent, or want to send, must be read."""
         left = self._pipeline.client.seconds_open() - SIGN_IN_SECONDS
-        if now - self._last_heartbeat < MEMBER_SECONDS:
+        if self._is_member or now - self._last_heartbeat < MEMBER_SECONDS:
             left = min(left, self._last_heartbeat + HEARTBEAT_SECONDS - now)
         return left
 

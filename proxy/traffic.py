@@ -19,6 +19,11 @@ FETCHES_PER_BURST: Final = 4
 """A fetch is cut to this part of the burst, so that its response overshoots by less than that and several connections
 take turns smoothly. A broker sends one record batch at least, however large (KIP-74)."""
 
+DEBT_SECONDS: Final = 60.0
+"""Of the zone's limit, that one connection can owe. Pauses are bounded, so that a client whose single requests are
+worth more than them gets ever deeper into debt: beyond this it is void. Else nobody would notice that the limit was
+raised, and whoever comes after such a client would pay for hours."""
+
 Clock = Callable[[], float]
 
 
@@ -114,6 +119,8 @@ class Limiter:
             self._bucket.forgive(now)
             self._wake_all()
         else:
+            for account in self._bucket.debtors(now):
+                self._bound_debt(account, limit, now)
             self._change()
             if begins:
                 self._bucket.fill()
@@ -180,6 +187,8 @@ class Limiter:
         self.charged += units
         self._rate.add(units, now)
         self._bucket.charge(account, units, now)
+        if self.limit is not None:
+            self._bound_debt(account, self.limit, now)
         wait = self.expected_wait(account)
         if wait > 0:
             self.throttled_requests += 1
@@ -195,6 +204,22 @@ class Limiter:
         self._bucket.refund(account, units, now)
         if self._sharing is not None:
             self._sharing.charged(self, account, -units, 0.0)
+
+    def give_back(self, account: Account, units: float) -> None:
+        """What was charged for the rest of a request that never came. It lessens what the account owes and nothing
+        else, so that breaking off requests earns nobody anything."""
+        now = self._now()
+        self.charged -= units
+        self._rate.add(-units, now)
+        self._bucket.refund(account, min(units, self._bucket.owed(account, now)), now)
+        if self._sharing is not None:
+            self._sharing.charged(self, account, -units, 0.0)
+        self._wake_all()
+
+    def _bound_debt(self, account: Account, limit: float, now: float) -> None:
+        void = self._bucket.owed(account, now) - limit * DEBT_SECONDS
+        if void > 0:
+            self._bucket.refund(account, void, now)
 
     def wait(self, account: Account) -> float:
         """Seconds until its debt is paid, as things stand."""
