@@ -6,6 +6,7 @@ import logging
 import ssl
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from math import inf
 from time import monotonic, time
 from typing import Any, Final
 
@@ -40,6 +41,9 @@ from proxy.zones import ZoneRegistry
 _log = logging.getLogger("zonegate.gateway")
 
 DEADLINE_CHECK_SECONDS: Final = 0.5
+
+LEARN_SECONDS: Final = 5.0
+"""Between two questions for topic ids that clients have made necessary: anybody can name an unknown one."""
 """Whatever ends a session because of the time ends it within a second."""
 
 CUT_OFF_SECONDS: Final = 1.0
@@ -100,6 +104,7 @@ class Gateway:
         self._credential_use = CredentialUse(self._services)
         self.metrics.registry.register(self._credential_use)
         self._started = False
+        self._learnt_at = -inf
         self._stopping = False
         self._unopened = ""
 
@@ -174,6 +179,12 @@ class Gateway:
             # clients that name an id which isn't known yet ask for metadata, from which it is learnt
             _log.warning("topic ids are not known yet", extra={"event": "topic_ids", "problem": str(error)})
 
+    def _learn_missed_ids(self, now: float) -> None:
+        """A topic that was created since: its metadata may have passed through another process of this gateway."""
+        if now - self._learnt_at > LEARN_SECONDS and self._services.zones.take_missed_id():
+            self._learnt_at = now
+            self._spawn(self._learn_topic_ids(), "learn topic ids")
+
     async def _open_ports(self, broker_ids: Iterable[int]) -> None:
         """A broker that has joined later gets its port; until it is open, no client hears of the broker."""
         try:
@@ -210,6 +221,7 @@ class Gateway:
             for session in list(self._services.sessions):
                 session.check_deadlines(now)
             self._services.admission.report(now)
+            self._learn_missed_ids(now)
             self._throttled.tick()
             self.audit.tick()
 

@@ -91,6 +91,8 @@ class ZoneState:
             alias.name.encode(): Route(alias, metrics.alias(rules.name, alias.name)) for alias in rules.aliases
         }
         self.routes_by_id: dict[bytes, Route] = {}
+        self.missed_id = False
+        """A client has named a topic id that isn't known."""
 
     def meter(self, api_key: int) -> ApiMeter:
         meter = self._meters.get(api_key)
@@ -146,7 +148,10 @@ class ZoneState:
     def alias_with_id(self, alias_id: bytes) -> Alias | None:
         """The alias of a virtual id that a client names."""
         route = self.routes_by_id.get(alias_id)
-        return route.alias if route is not None else None
+        if route is None:
+            self.missed_id = True
+            return None
+        return route.alias
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +240,13 @@ class ZoneRegistry:
             zone.service_account: Account(zone.name, zone.authentication, grouped.get(zone.name, ())) for zone in zones
         }
         return Changes(frozenset(shrunken), frozenset(revoked))
+
+    def take_missed_id(self) -> bool:
+        """Whether a client has named a topic id that isn't known, since this was last asked."""
+        missed = [state for state in self.zones.values() if state.missed_id]
+        for state in missed:
+            state.missed_id = False
+        return bool(missed)
 
     def _new_traffic(self, zone: str) -> ZoneTraffic:
         return ZoneTraffic(zone, self._clock, self._burst_seconds, self._on_throttled, self._sharing)
