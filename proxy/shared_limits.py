@@ -70,6 +70,7 @@ class _Use:
         "charged_at",
         "debtors",
         "indebted",
+        "limit",
         "limiter",
         "measured_at",
         "need",
@@ -88,6 +89,8 @@ class _Use:
         self.charged_at = -inf
         self.asked = False
         """Whether the last report said that there are debts."""
+        self.limit = limiter.limit
+        """By which it was measured last."""
         self.by_account: dict[Account, float] = {}
         self.used = self.debtors = self.indebted = 0.0
         self.need = self.weight = self.unused = self.room = 0.0
@@ -102,6 +105,7 @@ class _Use:
         if elapsed > 0:
             self._average(usage, before, elapsed, limit)
             self.usage, self.measured_at = usage, now
+            self.limit = limit
         part, level = self.limiter.part, (usage.stock - usage.debt) / limit
         grown = (1 - self.indebted) * self.used + self.indebted * 2 * part
         # with next to no debts it has enough as it is
@@ -117,7 +121,9 @@ class _Use:
         self.debtors += fresh * ((usage.debtor_seconds - before.debtor_seconds) / elapsed - self.debtors)
         indebted = min((usage.indebted_seconds - before.indebted_seconds) / elapsed, 1.0)
         self.indebted += fresh * (indebted - self.indebted)
-        self.unused = (usage.unused - before.unused) * min(CARRY_SECONDS / elapsed, 1.0) / limit
+        # what came in under another limit would be worth more, or less, than it was
+        unused = usage.unused - before.unused if limit == self.limit else 0.0
+        self.unused = unused * min(CARRY_SECONDS / elapsed, 1.0) / limit
         kept = exp(-elapsed / MEMORY_SECONDS)
         most = max(self.by_account.values(), default=0.0)
         self.by_account = {a: units * kept for a, units in self.by_account.items() if units > most * 1e-3}

@@ -268,6 +268,19 @@ def test_what_comes_in_unused_is_told_once(side: Side) -> None:
     assert entry(side.report())[4] == pytest.approx(0.02, abs=0.001)
 
 
+def test_what_came_in_under_another_limit_is_not_told_as_unused(side: Side) -> None:
+    side.charge(1)
+    side.shared.take(side.grant(side.report(), 1, 0.6))
+    side.clock.now += 1.0
+    side.report()
+    side.registry.apply([zone(LIMIT // 100)], [])
+    side.clock.now += 0.1
+    assert side.limiter().usage().unused == pytest.approx(LIMIT * 0.594, rel=0.01)
+    assert entry(side.report())[4] == 0
+    side.clock.now += 0.1
+    assert entry(side.report())[4] == pytest.approx(0.06, abs=0.001), "of the new one"
+
+
 # several together
 
 
@@ -405,6 +418,20 @@ def test_an_edit_that_arrives_at_different_moments_settles_at_once(limit: int, e
         assert total <= max(limit, LIMIT)
         worker.apply(zone(limit))
     assert rate(world, 5.0) == pytest.approx(expected, rel=0.02)
+
+
+def test_lowering_a_limit_lets_nobody_use_what_others_had_in_stock() -> None:
+    world = World(2, zone(LIMIT))
+    modest(world.workers[0], 16_000, 0.4)
+    Connection(world.workers[1], 16_000, 0.0001)
+    world.time.run(5.0)
+    lowered = LIMIT // 100
+    for worker in world.workers.values():
+        worker.apply(zone(lowered))
+    world.workers[1].limiter().charge(world.workers[1].limiter().open(), LIMIT)
+    before = used(world)
+    world.time.run(5.0)
+    assert used(world) - before <= lowered * (5.0 + 1.0)
 
 
 def test_commits_by_the_minute_are_shared_exactly() -> None:
