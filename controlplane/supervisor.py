@@ -324,7 +324,7 @@ async def supervise(inputs: Inputs, sources: Sources) -> None:
     """Runs the workers and the admin interface until SIGTERM or SIGINT; a second signal ends all at once."""
     settings = inputs.settings
     ListenerCertificates(settings.gateway_config().listeners)  # what is wrong with them is said here, once
-    divider = ShareDivider(settings.workers, monotonic)
+    divider = ShareDivider(settings.workers, monotonic, settings.limits.burst_seconds)
     supervisor = Supervisor(settings, begin_message(sources, settings.workers), spawn_worker, divider)
     stopping = asyncio.Event()
     handle_signals(stopping, (signal.SIGTERM, signal.SIGINT), supervisor.kill)

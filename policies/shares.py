@@ -5,7 +5,8 @@ All is reckoned in parts of the limit, from 0 to 1, so that nobody here needs to
 different moments, their sum is within the larger of both limits meanwhile, and right as soon as all have seen it.
 
 **Who gets which part**: max-min fair by weight (`divide`). Nobody gets more than it needs while another one needs more;
-a process counts as much as it has connections that use the limit. What nobody needs goes to all in equal parts.
+a process counts as much as it has connections that use the limit. What nobody needs goes in equal parts to those who
+use the limit, and none of it to others: so one with all the traffic may save up a whole burst, however many there are.
 
 **Why it is safe.** Each process may use its *floor* at any time: FLOOR / processes of the limit, never granted to
 others. The rest is lent, by numbered grants that run out:
@@ -27,6 +28,12 @@ There is one divider, from before the first process starts until after the last 
 is handed on, once, to those in debt, as much as they have room for. So requests that come in lumps leave none of the
 limit idle, and no stock is larger for it. What is told or handed on in a message that is lost is lost.
 
+**What is lent to nobody** the divider saves up, as if it were one more process: it comes in while no lease is in force,
+and what came in unused and nobody had room for joins it, up to what goes with the part that isn't lent: part * burst.
+Whoever is lent of that part gets as much of the stock with it, which the divider has no more. So who comes first after
+a silence finds a whole burst. No more comes in than parts add up to, and so no more is in stock than the burst. What
+came in unused isn't in stock until it is handed on: by what is on its way at one time the burst may be exceeded.
+
 Messages, which can be written as JSON:
 
     report {"process": incarnation, "number": n, "limits": {zone: {kind: [taken, need, weight, room, unused]}}}
@@ -37,7 +44,7 @@ would get on asking for more. Parts are parts of the limit; room, and what is un
 the whole limit. Pure: the clock, monotonic and in seconds, is an argument.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import floor, inf
 from typing import Any, Final
@@ -66,10 +73,11 @@ def floor_part(processes: int) -> float:
 
 
 def divide(whole: float, demands: Sequence[tuple[float, float]]) -> list[float]:
-    """Max-min fair parts of `whole` for each (need, weight); what nobody needs goes to all in equal parts."""
+    """Max-min fair parts of `whole` for each (need, weight); what nobody needs, in equal parts to all with a weight."""
     parts = _fill(whole, demands)
-    spare = max(whole - sum(parts), 0.0) / max(len(demands), 1)
-    return [part + spare for part in parts]
+    users = sum(weight > 0 for _, weight in demands)
+    spare = max(whole - sum(parts), 0.0) / max(users, 1)
+    return [part + spare if weight > 0 else 0.0 for part, (_, weight) in zip(parts, demands, strict=True)]
 
 
 def _fill(whole: float, demands: Sequence[tuple[float, float]]) -> list[float]:
@@ -149,22 +157,72 @@ class _Stake:
         self.unanswered = False
 
 
+class _Limit:
+    """One limit: who has which stake in it, and what the divider has saved up."""
+
+    __slots__ = ("_burst", "_lent_until", "_saved", "_saved_at", "stakes")
+
+    def __init__(self, burst_seconds: float, empty_at: float) -> None:
+        self.stakes: dict[_Process, _Stake] = {}
+        self._burst = burst_seconds
+        self._saved = 0.0
+        """In seconds of the whole limit, never more than `free` * burst."""
+        self._saved_at = empty_at
+        self._lent_until = -inf
+        """No lease is in force from then on."""
+
+    def free(self, now: float) -> float:
+        """The part that no lease may be using, now or later."""
+        return 1.0 - FLOOR - sum(stake.held(now) for stake in self.stakes.values())
+
+    def save(self, unused: float, now: float) -> float:
+        """Let come in what nobody could use since the last time, and what had no room elsewhere. Returns `free`."""
+        free = self.free(now)
+        # less than has come in, where leases ended one by one or were given up early
+        idle = max(now - max(self._saved_at, self._lent_until), 0.0)
+        self._saved = max(min(self._saved + idle * (1.0 - FLOOR) + unused, free * self._burst), 0.0)
+        self._saved_at = now
+        return free
+
+    def lend(self, stake: _Stake, lease: _Lease, free: float, now: float) -> tuple[float, float]:
+        """Returns what is free then, and how much of what is saved goes with the lease. `save` comes before."""
+        held = stake.held(now)
+        stake.grant(lease)
+        if lease.extra > 0:
+            self._lent_until = max(self._lent_until, lease.until)
+        more = stake.held(now) - held
+        if more <= 0 or free <= 0:
+            return free - more, 0.0
+        handed = self._saved * min(more / free, 1.0)
+        self._saved -= handed
+        return free - more, handed
+
+    def forget(self, now: float) -> bool:
+        """Processes that have gone, or don't speak of it. Whether it is then like a limit that was never used."""
+        for process, stake in list(self.stakes.items()):
+            if not stake.held(now) and now - stake.heard >= LEASE_SECONDS:
+                del self.stakes[process]
+        return not self.stakes and now - max(self._saved_at, self._lent_until) >= self._burst
+
+
 _Key = tuple[str, str]
-_Stakes = dict[_Process, _Stake]
 
 
 class ShareDivider:
-    """Divides each limit among `processes` at most. Workers are known by their numbers."""
+    """Divides each limit among `processes` at most. Workers are known by their numbers. `burst_seconds` is for how long
+    a limit may be saved up."""
 
-    def __init__(self, processes: int, clock: Callable[[], float]) -> None:
+    def __init__(self, processes: int, clock: Callable[[], float], burst_seconds: float) -> None:
         self._processes = processes
+        self._burst = burst_seconds
         self._clock = clock
         self._floor = floor_part(processes)
         self._members: dict[int, _Process] = {}
-        self._limits: dict[_Key, _Stakes] = {}
+        self._limits: dict[_Key, _Limit] = {}
         self._touched: dict[_Key, None] = {}
         self._grants = 0
-        self._swept = clock()
+        # it begins with nothing saved: what was before it doesn't know
+        self._began = self._swept = clock()
 
     def join(self, worker: int) -> None:
         """A process has been started under this number; a former one of the same number has ended."""
@@ -191,7 +249,10 @@ class ShareDivider:
         now = self._clock()
         process.number, process.heard = number, now
         for key, entry in _entries(message.get("limits")):
-            self._limits.setdefault(key, {}).setdefault(process, _Stake()).hear(*entry, now)
+            limit = self._limits.get(key)
+            if limit is None:
+                limit = self._limits[key] = _Limit(self._burst, self._began)
+            limit.stakes.setdefault(process, _Stake()).hear(*entry, now)
             self._touched[key] = None
 
     def grants(self) -> dict[int, Message]:
@@ -202,7 +263,8 @@ class ShareDivider:
         live = {worker: process for worker, process in self._members.items() if now - process.heard < _HEARD_SECONDS}
         self._grants += 1
         for key in self._touched:
-            for worker, share in self._grant(self._limits.get(key, {}), live, now):
+            limit = self._limits.get(key)
+            for worker, share in self._grant(limit, live, now) if limit is not None else ():
                 message = told.get(worker)
                 if message is None:
                     message = told[worker] = self._message(live[worker])
@@ -213,29 +275,27 @@ class ShareDivider:
     def _message(self, process: _Process) -> Message:
         return {"process": process.incarnation, "answers": process.number, "number": self._grants, "shares": {}}
 
-    def _grant(self, limit: _Stakes, live: dict[int, _Process], now: float) -> Iterator[tuple[int, list[float]]]:
+    def _grant(self, limit: _Limit, live: dict[int, _Process], now: float) -> Iterator[tuple[int, list[float]]]:
         """Lend as much of one limit as is free."""
-        stakes = {worker: limit.get(process) or _Stake() for worker, process in live.items()}
+        stakes = {worker: limit.stakes.get(process) or _Stake() for worker, process in live.items()}
         demands = [stake.demand(now) for stake in stakes.values()]
+        unused = _take_unused(stakes.values())
         if not any(need for need, _ in demands):
+            limit.save(unused, now)
             return
         demands = [(max(need - self._floor, 0.0), weight) for need, weight in demands]
-        lent = 1.0 - FLOOR
-        targets = divide(lent, demands)
-        free = lent - sum(stake.held(now) for stake in limit.values())
-        chances = _chances(lent, demands)
-        handed = _hand_on(list(stakes.values()), demands)
+        handed = _hand_on(unused, list(stakes.values()), demands)
+        free = limit.save(unused - sum(handed), now)
+        targets, chances = divide(1.0 - FLOOR, demands), _chances(1.0 - FLOOR, demands)
         for i, (worker, stake) in sorted(enumerate(stakes.items()), key=lambda item: targets[item[0]]):
-            held = stake.held(now)
-            extra = floor(max(min(targets[i], held + free), 0.0) * _PRECISION) / _PRECISION
+            extra = _round_down(max(min(targets[i], stake.held(now) + free), 0.0))
             if not handed[i] and not stake.worth_telling(extra):
                 continue
             process = live[worker]
-            limit[process] = stake
-            stake.grant(_Lease(self._grants, extra, process.heard + LEASE_SECONDS))
-            free -= stake.held(now) - held
+            limit.stakes[process] = stake
+            free, saved = limit.lend(stake, _Lease(self._grants, extra, process.heard + LEASE_SECONDS), free, now)
             expected = self._floor + max(targets[i], chances[i])
-            yield worker, [round(self._floor + extra, 9), round(expected, 4), handed[i]]
+            yield worker, [round(self._floor + extra, 9), round(expected, 4), _round_down(handed[i] + saved)]
 
     def _forget(self, now: float) -> None:
         """Limits that nobody speaks of, and processes that have gone."""
@@ -243,23 +303,31 @@ class ShareDivider:
             return
         self._swept = now
         for key, limit in list(self._limits.items()):
-            for process, stake in list(limit.items()):
-                if not stake.held(now) and now - stake.heard >= LEASE_SECONDS:
-                    del limit[process]
-            if not limit:
+            if limit.forget(now):
                 del self._limits[key]
 
 
-def _hand_on(stakes: list[_Stake], demands: Sequence[tuple[float, float]]) -> list[float]:
+def _round_down(value: float) -> float:
+    return floor(value * _PRECISION) / _PRECISION
+
+
+def _take_unused(stakes: Iterable[_Stake]) -> float:
+    """What came in unused, for once."""
+    unused = 0.0
+    for stake in stakes:
+        unused += stake.unused
+        stake.unused = 0.0
+    return unused
+
+
+def _hand_on(unused: float, stakes: list[_Stake], demands: Sequence[tuple[float, float]]) -> list[float]:
     """Who gets how much of what came in unused elsewhere."""
-    unused = sum(stake.unused for stake in stakes)
     if not unused:
         return [0.0] * len(stakes)
     handed = _fill(unused, [(stake.room, weight) for stake, (_, weight) in zip(stakes, demands, strict=True)])
     for stake, part in zip(stakes, handed, strict=True):
-        stake.unused = 0.0
         stake.room -= part
-    return [floor(part * _PRECISION) / _PRECISION for part in handed]
+    return handed
 
 
 def _chances(whole: float, demands: Sequence[tuple[float, float]]) -> list[float]:

@@ -23,7 +23,7 @@ from time import monotonic
 from typing import Any, Final
 
 from policies.fair_bucket import Account
-from policies.shares import LEASE_SECONDS, floor_part
+from policies.shares import FLOOR, LEASE_SECONDS, floor_part
 from proxy.traffic import Clock, Kind, Limiter, Usage
 from proxy.zones import ZoneRegistry
 
@@ -53,7 +53,7 @@ CARRY_SECONDS: Final = 0.5
 """What came in unused may be used elsewhere, if it is of the last time of this length: two reports."""
 
 SELDOM: Final = 0.05
-"""Of the time: who is in debt for less has no use for what others leave."""
+"""Of the time: who is in debt for less has no use for what others leave, beyond its debts."""
 
 STEP: Final = 0.1
 """A share that changes by this part is acknowledged at once: others wait for it, or it may need to grow on."""
@@ -70,9 +70,11 @@ class _Use:
         "charged_at",
         "debtors",
         "indebted",
+        "limit",
         "limiter",
         "measured_at",
         "need",
+        "returned",
         "room",
         "taken",
         "unused",
@@ -88,6 +90,10 @@ class _Use:
         self.charged_at = -inf
         self.asked = False
         """Whether the last report said that there are debts."""
+        self.returned = False
+        """Whether a report has told of what it had in stock when its last share ended."""
+        self.limit = limiter.limit
+        """By which it was measured last."""
         self.by_account: dict[Account, float] = {}
         self.used = self.debtors = self.indebted = 0.0
         self.need = self.weight = self.unused = self.room = 0.0
@@ -102,10 +108,11 @@ class _Use:
         if elapsed > 0:
             self._average(usage, before, elapsed, limit)
             self.usage, self.measured_at = usage, now
+            self.limit = limit
         part, level = self.limiter.part, (usage.stock - usage.debt) / limit
         grown = (1 - self.indebted) * self.used + self.indebted * 2 * part
-        # with next to no debts it has enough as it is
-        self.room = max(part * burst_seconds - level, 0.0) if self.indebted > SELDOM else 0.0
+        # with next to no debts it has enough as it is, once they are paid
+        self.room = max((part * burst_seconds if self.indebted > SELDOM else 0.0) - level, 0.0)
         missing = self.used * burst_seconds / 2 - usage.stock / limit
         self.need = grown + missing / RECOVERY_SECONDS + usage.debt / limit / PAYMENT_SECONDS
         self.weight = self.debtors + (1 - self.indebted) * self._effective_connections()
@@ -117,7 +124,9 @@ class _Use:
         self.debtors += fresh * ((usage.debtor_seconds - before.debtor_seconds) / elapsed - self.debtors)
         indebted = min((usage.indebted_seconds - before.indebted_seconds) / elapsed, 1.0)
         self.indebted += fresh * (indebted - self.indebted)
-        self.unused = (usage.unused - before.unused) * min(CARRY_SECONDS / elapsed, 1.0) / limit
+        # what came in under another limit would be worth more, or less, than it was
+        unused = usage.unused - before.unused if limit == self.limit else 0.0
+        self.unused = unused * min(CARRY_SECONDS / elapsed, 1.0) / limit
         kept = exp(-elapsed / MEMORY_SECONDS)
         most = max(self.by_account.values(), default=0.0)
         self.by_account = {a: units * kept for a, units in self.by_account.items() if units > most * 1e-3}
@@ -136,7 +145,9 @@ class SharedLimits:
 
     def __init__(self, registry: ZoneRegistry, processes: int, clock: Clock = monotonic) -> None:
         self.floor = floor_part(processes)
-        self.expected = 1.0 / processes
+        # where nobody else has a need; where somebody has, the first grant tells
+        self.expected = 1.0 - FLOOR + self.floor
+        self._little = 0.5 / processes
         self.on_urgent: Callable[[], None] | None = None
         self._registry = registry
         self._clock = clock
@@ -159,9 +170,10 @@ class SharedLimits:
     def charged(self, limiter: Limiter, account: Account, units: float, wait: float) -> None:
         use = self._uses.get(limiter) or self._use(limiter, self._newest)
         use.charged_at = self._clock()
+        use.returned = False
         use.by_account[account] = max(use.by_account.get(account, 0.0) + units, 0.0)
         # where there is some share already, as with modest clients' short debts, the next report is soon enough
-        if wait > 0 and not use.asked and limiter.part * 2 < self.expected:
+        if wait > 0 and not use.asked and limiter.part < self._little:
             use.asked = True
             self._urgent[use] = None
             self._call()
@@ -189,13 +201,12 @@ class SharedLimits:
         if self._zones is not self._registry.zones:
             self._zones = self._registry.zones
             self._limited = any(state.traffic.limited for state in self._registry.zones.values())
-        now = self._clock()
         for limiter, use in list(self._uses.items()):
             if limiter.limit is None or self._limiter(limiter.zone, limiter.kind) is not limiter:
                 # what it held is given up at once: no report tells of it any more
                 limiter.use_share(self.floor, self.expected, inf)
                 self._drop(use)
-            elif now - use.charged_at > IDLE_SECONDS and limiter.part == self.floor and not limiter.usage().debt:
+            elif use.returned and limiter.part == self.floor:
                 self._drop(use)
 
     def _drop(self, use: _Use) -> None:
@@ -227,11 +238,12 @@ class SharedLimits:
         limiter = use.limiter
         assert limiter.limit is not None
         use.measure(limiter.limit, limiter.burst_seconds, now)
+        room, unused = floor(use.room * 1e6) / 1e6, floor(use.unused * 1e6) / 1e6
         if now - use.charged_at > IDLE_SECONDS and not use.usage.debt:
-            return [use.taken, 0, 0, 0, 0]
+            use.returned = limiter.part == self.floor
+            return [use.taken, 0, 0, 0, unused]
         # never nothing, or it would count as idle; more than all is no use
         need = min(max(use.need, self.floor), 1.0)
-        room, unused = floor(use.room * 1e6) / 1e6, floor(use.unused * 1e6) / 1e6
         return [use.taken, round(need, 6), round(use.weight, 3), room, unused]
 
     def take(self, message: Message) -> None:

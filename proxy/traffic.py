@@ -194,7 +194,7 @@ class Limiter:
             self.throttled_requests += 1
             self._on_throttled(self, units, wait)
         if self._sharing is not None:
-            self._sharing.charged(self, account, units, wait)
+            self._sharing.charged(self, account, units, self._bucket.wait(account, now))
 
     def refund(self, account: Account, units: float) -> None:
         """What was charged and then not used."""
@@ -226,8 +226,12 @@ class Limiter:
         return self._bucket.wait(account, self._now())
 
     def expected_wait(self, account: Account) -> float:
-        """The same with the share that this process may expect."""
-        return self._bucket.wait(account, self._now(), max(self._bucket.rate, self._expected * (self.limit or 0.0)))
+        """The same with the share that this process may expect, and what comes with it."""
+        wait = self._bucket.wait(account, self._now(), max(self._bucket.rate, self._expected * (self.limit or 0.0)))
+        if self._sharing is not None and self._until == inf:
+            # without a share, the first one brings along what has been saved up
+            wait -= (self._expected - self._part) * self.burst_seconds
+        return max(wait, 0.0)
 
     def usage(self) -> Usage:
         bucket = self._bucket

@@ -116,7 +116,7 @@ class World:
         self.processes = processes
         self.latency: Callable[[], tuple[float, ...]] = lambda: (latency,)
         """When each copy of a message arrives."""
-        self.divider = ShareDivider(processes, self.time.clock)
+        self.divider = ShareDivider(processes, self.time.clock, burst_seconds)
         self.hung: list[Event] | None = None
         self.zones = zones
         self.burst_seconds = burst_seconds

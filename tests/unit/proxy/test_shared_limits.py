@@ -104,7 +104,10 @@ def test_a_first_request_is_urgent_and_its_pause_is_told_by_what_may_be_expected
     side.limiter().charge(account, LIMIT * FLOOR + 50_000)
     assert side.urgent == 1
     assert side.limiter().wait(account) == pytest.approx(50_000 / (LIMIT * FLOOR))
-    assert side.limiter().expected_wait(account) == pytest.approx(50_000 / (LIMIT / 2))
+    assert side.limiter().expected_wait(account) == 0, "a second is saved up"
+    assert side.limiter().throttled_requests == 0
+    side.limiter().charge(account, LIMIT)
+    assert side.limiter().expected_wait(account) == pytest.approx(0.06, abs=0.01)
     report = side.report()
     assert entry(report)[1] > FLOOR
     side.charge(1000)
@@ -235,6 +238,8 @@ def test_an_idle_one_only_holds_its_part_and_is_forgotten_without(side: Side) ->
     assert entry(side.report()) == [1, 0, 0, 0, 0]
     side.clock.now += LEASE_SECONDS
     side.shared.tick()
+    assert entry(side.report()) == [1, 0, 0, 0, pytest.approx(0.3, abs=0.01)], "it tells what it has left"
+    side.shared.tick()
     assert side.report()["limits"] == {}
 
 
@@ -266,6 +271,19 @@ def test_what_comes_in_unused_is_told_once(side: Side) -> None:
     assert entry(side.report())[4] == pytest.approx(0.425, abs=0.01)
     side.clock.now += 0.1
     assert entry(side.report())[4] == pytest.approx(0.02, abs=0.001)
+
+
+def test_what_came_in_under_another_limit_is_not_told_as_unused(side: Side) -> None:
+    side.charge(1)
+    side.shared.take(side.grant(side.report(), 1, 0.6))
+    side.clock.now += 1.0
+    side.report()
+    side.registry.apply([zone(LIMIT // 100)], [])
+    side.clock.now += 0.1
+    assert side.limiter().usage().unused == pytest.approx(LIMIT * 0.594, rel=0.01)
+    assert entry(side.report())[4] == 0
+    side.clock.now += 0.1
+    assert entry(side.report())[4] == pytest.approx(0.06, abs=0.001), "of the new one"
 
 
 # several together
@@ -405,6 +423,55 @@ def test_an_edit_that_arrives_at_different_moments_settles_at_once(limit: int, e
         assert total <= max(limit, LIMIT)
         worker.apply(zone(limit))
     assert rate(world, 5.0) == pytest.approx(expected, rel=0.02)
+
+
+def test_lowering_a_limit_lets_nobody_use_what_others_had_in_stock() -> None:
+    world = World(2, zone(LIMIT))
+    modest(world.workers[0], 16_000, 0.4)
+    Connection(world.workers[1], 16_000, 0.0001)
+    world.time.run(5.0)
+    lowered = LIMIT // 100
+    for worker in world.workers.values():
+        worker.apply(zone(lowered))
+    world.workers[1].limiter().charge(world.workers[1].limiter().open(), LIMIT)
+    before = used(world)
+    world.time.run(5.0)
+    assert used(world) - before <= lowered * (5.0 + 1.0)
+
+
+RARE = [15.0, 11.6, 3.0, 1.0]
+"""Seconds between two requests: the limit is silent, has just become so, or is in use all the time."""
+
+
+@pytest.mark.parametrize("every", RARE)
+@pytest.mark.parametrize("processes", [1, 2, 8])
+@pytest.mark.parametrize("wanders", [False, True])
+def test_rare_requests_within_the_burst_do_not_wait(processes: int, every: float, wanders: bool) -> None:
+    world = World(processes, zone(LIMIT))
+    world.time.run(2.0)
+    for n in range(6):
+        limiter = world.workers[n % processes if wanders else 0].limiter()
+        account = limiter.open()
+        limiter.charge(account, 400_000)
+        assert limiter.expected_wait(account) == 0, "nor are they told to"
+        world.time.run(0.01)
+        assert limiter.wait(account) == 0
+        limiter.leave(account)
+        world.time.run(every - 0.01)
+    assert sum(worker.limiter().throttled_requests for worker in world.workers.values()) == 0
+
+
+@pytest.mark.parametrize("processes", [2, 8])
+def test_a_silent_limit_has_one_burst_whoever_asks(processes: int) -> None:
+    world = World(processes, zone(LIMIT))
+    for _ in range(3):
+        world.time.run(14.0)
+        before = used(world)
+        for worker in world.workers.values():
+            worker.limiter().charge(worker.limiter().open(), LIMIT)
+        world.time.run(0.1)
+        assert 1.0 * LIMIT <= used(world) - before <= 1.1001 * LIMIT
+        world.time.run(processes)
 
 
 def test_commits_by_the_minute_are_shared_exactly() -> None:
