@@ -23,7 +23,7 @@ MAX_FRAME_BYTES: Final = 256 * 1024 * 1024
 """Metrics are by far the largest: a thousand zones that use ten APIs each make 20 MB."""
 
 MAX_UNSENT_BYTES: Final = 1024 * 1024
-"""What waits for a peer that doesn't read. Beyond it messages are not sent: their later ones say more."""
+"""What waits for a peer that doesn't read. Beyond it nothing is offered: later messages make up for those."""
 
 CLOSE_SECONDS: Final = 2.0
 """For what is still to be sent at a close."""
@@ -42,7 +42,7 @@ class LinkError(Exception):
 
 
 class Link:
-    """One end. `open` makes it; `tell` and `ask` at any time after."""
+    """One end. `open` makes it; `tell`, `offer` and `ask` at any time after."""
 
     def __init__(
         self,
@@ -67,11 +67,15 @@ class Link:
         reader, writer = await asyncio.open_unix_connection(sock=end)
         return cls(reader, writer, tells, asks)
 
-    def tell(self, name: str, body: object = None) -> bool:
-        """Send a message. False when the other side doesn't keep up, and so did not get it."""
+    def tell(self, name: str, body: object = None) -> None:
+        """Send a message that is said once: it waits behind whatever is unsent."""
+        self._send({"tell": name, "body": body})
+
+    def offer(self, name: str, body: object = None) -> bool:
+        """Send a message that a later one makes up for. False when the other side doesn't keep up, and won't get it."""
         if self._writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             return False
-        self._send({"tell": name, "body": body})
+        self.tell(name, body)
         return True
 
     async def ask(self, name: str, seconds: float, body: object = None) -> Any:

@@ -260,7 +260,7 @@ class Supervisor:
     def _grant(self) -> None:
         for number, message in self._divider.grants().items():
             if (worker := self._workers.get(number)) is not None:
-                worker.link.tell("grant", message)
+                worker.link.offer("grant", message)
 
     # what the admin interface shows
 

@@ -124,7 +124,7 @@ class _Worker:
         self._urgent = False
         message = self.shares.report()
         if message is not None:
-            self.link.tell("report", message)
+            self.link.offer("report", message)
 
 
 async def work(number: int, end: socket.socket, last_resort: LastResort) -> int:

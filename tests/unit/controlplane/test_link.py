@@ -53,7 +53,7 @@ async def pair() -> AsyncIterator[Pair]:
 async def test_messages_arrive_in_their_order(pair: Pair) -> None:
     sent = [{"text": "ä\n\0"}, [1, 2.5, None], "x" * 1_000_000]
     for body in sent:
-        assert pair.left.tell("note", body)
+        pair.left.tell("note", body)
 
     assert [await pair.told.get() for _ in sent] == sent
 
@@ -90,20 +90,31 @@ async def test_an_end_is_seen_by_both(pair: Pair) -> None:
         await asked
     with pytest.raises(LinkError, match="the link is down"):
         await pair.left.ask("double", DEADLINE_SECONDS, 1)
-    assert pair.left.tell("note", "to nobody"), "what is said to one who is gone needs no answer"
+    pair.left.tell("note", "to nobody")
+    assert pair.left.offer("note", "to nobody"), "what is said to one who is gone needs no answer"
 
 
-async def test_who_does_not_read_gets_no_more() -> None:
+async def test_who_does_not_read_is_offered_no_more() -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         link = await Link.open(ours)
-        told = 0
-        while link.tell("note", "x" * 100_000):
-            told += 1
-            assert told < 100
-        assert told * 100_000 > MAX_UNSENT_BYTES
+        offered = 0
+        while link.offer("note", "x" * 100_000):
+            offered += 1
+            assert offered < 100
+        assert offered * 100_000 > MAX_UNSENT_BYTES
         async with asyncio.timeout(DEADLINE_SECONDS):
             await link.close()
+
+
+async def test_what_must_arrive_does_behind_much_that_is_unsent(pair: Pair) -> None:
+    pair.left.tell("note", "x" * 2 * MAX_UNSENT_BYTES)
+
+    assert not pair.left.offer("note", "what a later one makes up for")
+    pair.left.tell("note", "what is said once")
+
+    assert len(await pair.told.get()) == 2 * MAX_UNSENT_BYTES
+    assert await pair.told.get() == "what is said once"
 
 
 @pytest.mark.parametrize(
