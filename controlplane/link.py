@@ -46,17 +46,20 @@ class Link:
 
     def __init__(
         self,
+        end: socket.socket,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         tells: Mapping[str, Tell],
         asks: Mapping[str, Ask],
     ) -> None:
+        self._end = end
         self._reader = reader
         self._writer = writer
         self._tells = tells
         self._asks = asks
         self._ids = itertools.count(1)
         self._questions: dict[int, asyncio.Future[Any]] = {}
+        self._closing = False
         self._reading = asyncio.create_task(self._read(), name="read the link")
 
     @classmethod
@@ -65,7 +68,7 @@ class Link:
     ) -> "Link":
         """Takes over the socket. `tells` and `asks` handle what the other side sends; none of them may ask in turn."""
         reader, writer = await asyncio.open_unix_connection(sock=end)
-        return cls(reader, writer, tells, asks)
+        return cls(end, reader, writer, tells, asks)
 
     def tell(self, name: str, body: object = None) -> None:
         """Send a message that is said once: it waits behind whatever is unsent."""
@@ -98,17 +101,31 @@ class Link:
         await asyncio.wait([self._reading])
 
     async def close(self) -> None:
-        """Sends what is still to be sent, as far as the other side takes it."""
-        self._writer.close()
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._writer.wait_closed()
-        self._writer.transport.abort()
+        """Sends what is still to be sent, as far as the other side takes it. What it says meanwhile is not handled."""
+        self._closing = True
+        if not self._writer.is_closing():
+            await self._flush()
+        self._hang_up()
         self._reading.cancel()
         await self.ended()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+    async def _flush(self) -> None:
+        self._writer.transport.set_write_buffer_limits(high=0)
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._writer.drain()
+
+    def _hang_up(self) -> None:
+        # the other side doesn't see that a socket is closed while a duplicate is open, as `worker.LastResort` has one
+        with contextlib.suppress(OSError):
+            self._end.shutdown(socket.SHUT_RDWR)
+        if not self._writer.is_closing():
+            self._writer.transport.abort()
 
     def _send(self, message: Mapping[str, object]) -> None:
-        if self._writer.is_closing():
+        if self._closing or self._writer.is_closing():
             return
         data = json.dumps(message, separators=(",", ":")).encode()
         self._writer.write(_LENGTH.pack(len(data)) + data)
@@ -119,13 +136,15 @@ class Link:
                 (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
                 if length > MAX_FRAME_BYTES:
                     raise ValueError(f"a frame of {length} bytes")
-                await self._handle(json.loads(await self._reader.readexactly(length)))
+                data = await self._reader.readexactly(length)
+                if not self._closing:
+                    await self._handle(json.loads(data))
         except (asyncio.IncompleteReadError, OSError):
             pass  # the other process has ended, or this one closes
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             _log.error("what came over the link can't be read", extra={"event": "link_error", "problem": repr(error)})
         finally:
-            self._writer.close()
+            self._hang_up()
             for answer in self._questions.values():
                 if not answer.done():
                     answer.set_exception(LinkError("the link is down"))

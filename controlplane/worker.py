@@ -38,7 +38,8 @@ CLAIM_SECONDS: Final = 10.0
 
 
 class LastResort:
-    """A thread that ends this process when it hangs after the supervisor, who would kill it, has gone."""
+    """A thread that ends this process when it hangs after the end of its link. The supervisor would kill it then, if it
+    hasn't gone, too."""
 
     def __init__(self, link: int) -> None:
         self.seconds = STOP_SECONDS
@@ -48,7 +49,7 @@ class LastResort:
 
     def _run(self) -> None:
         gone = select.poll()
-        gone.register(self._link, 0)  # the end of the other side is always told
+        gone.register(self._link, 0)  # the end of the link, on either side, is always told
         gone.poll()
         sleep(self.seconds)
         os._exit(EXIT_FAILURE)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+import uvloop
 
 from controlplane.link import MAX_FRAME_BYTES, MAX_UNSENT_BYTES, Link, LinkError
 
@@ -139,3 +140,41 @@ async def test_who_breaks_the_rules_loses_the_link(data: bytes, caplog: pytest.L
             await link.ended()
             await link.close()
     assert caplog.messages == ["what came over the link can't be read"]
+
+
+async def test_a_close_is_seen_while_a_duplicate_is_open(pair: Pair) -> None:
+    ours, theirs = socket.socketpair()
+    with theirs.dup():
+        left = await Link.open(ours, {"note": pair.told.put_nowait})
+        right = await Link.open(theirs)
+        right.tell("note", "x" * 1_000_000)
+        right.tell("note", "last words")
+
+        await asyncio.gather(right.close(), left.ended())
+
+    assert [len(pair.told.get_nowait()) for _ in range(2)] == [1_000_000, len("last words")]
+    await left.close()
+
+
+async def test_who_breaks_the_rules_sees_the_end_while_a_duplicate_is_open() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs.dup():
+        link = await Link.open(theirs)
+        ours.sendall(struct.pack(">I", 2) + b"{}")
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await link.ended()
+        ours.settimeout(DEADLINE_SECONDS)
+        assert ours.recv(1) == b""
+        await link.close()
+
+
+def test_a_close_after_the_other_sides_on_the_gateways_own_event_loop() -> None:
+    async def end_twice() -> None:
+        pair = Pair()
+        await pair.open()
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await pair.right.close()
+            await pair.left.ended()
+            await pair.close()
+
+    uvloop.run(end_twice())
