@@ -1,8 +1,8 @@
 """The supervisor of several workers: starts them, starts anew what has died, and speaks for all on the admin interface.
 
-It serves no partner itself. The workers open the same ports, and the system spreads connections over them. Before all
-have served once, a worker that can't start ends the whole, as a single process would; later it is tried again, and the
-others go on.
+It serves no partner itself. The workers open the same ports, and the system spreads connections over them. A worker
+whose first start fails ends the whole, as a single process would. One that was ended from outside, has served, or was
+started again is tried again, and the others go on.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from controlplane.certificates import ListenerCertificates
 from controlplane.claims import Claims
@@ -81,8 +81,29 @@ class _Worker:
         self.link: Link
         self.up = False
         """It answers questions."""
+        self.has_served = False
         self.failure: Exception | None = None
         """Why it can't start, in its own words."""
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+
+    def end(self, code: int) -> "_End":
+        if self.failure is not None:
+            return _End(f"can't start: {self.failure}", self.failure)
+        how = _how_it_ended(code)
+        by_itself = code > 0 and not self.has_served
+        return _End(how, StartError(f"worker {self.number} {how}") if by_itself else None)
+
+
+class _End(NamedTuple):
+    """Of one worker's process."""
+
+    how: str
+    """In words that follow the worker's number."""
+    failure: Exception | None
+    """What kept it from serving, if nobody else ended it."""
 
 
 class Supervisor:
@@ -120,8 +141,7 @@ class Supervisor:
     def kill(self) -> None:
         """End all workers at once."""
         for worker in self._workers.values():
-            with contextlib.suppress(ProcessLookupError):
-                worker.process.kill()
+            worker.kill()
 
     # the lives of workers
 
@@ -139,17 +159,17 @@ class Supervisor:
         restarts = Restarts()
         while not self._stopping.is_set():
             started = monotonic()
-            how, failure = await self._live(number)
+            end = await self._live(number)
             if self._stopping.is_set():
                 return
-            if failure is not None and not self._all_served:
-                raise failure
+            if end.failure is not None and not self.metrics.restarts[number]:
+                raise end.failure
             pause = restarts.pause(monotonic() - started)
             self.metrics.restarts[number] += 1
             logger.error(
                 "worker %d %s; it is started again in %g s",
                 number,
-                how if failure is None else f"can't start: {failure}",
+                end.how,
                 pause,
                 extra={"event": "worker_ended", "worker": number},
             )
@@ -157,15 +177,16 @@ class Supervisor:
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
 
-    async def _live(self, number: int) -> tuple[str, Exception | None]:
-        """One process, from its start to its end: how it ended, and what it said of it."""
+    async def _live(self, number: int) -> _End:
+        """One process, from its start to its end."""
         ours, theirs = socket.socketpair()
         with theirs:
             try:
                 process = await self._spawn(number, theirs)
             except OSError as error:
                 ours.close()
-                return f"can't be started ({error.strerror})", None
+                how = f"can't be started ({error.strerror})"
+                return _End(how, StartError(f"worker {number} {how}"))
         worker = _Worker(number, process)
         worker.link = await Link.open(
             ours,
@@ -183,7 +204,7 @@ class Supervisor:
             self._join(number)
             if self._stopping.is_set():
                 worker.link.tell("stop")
-            return _how_it_ended(await self._wait_ended(worker)), worker.failure
+            return worker.end(await self._wait_ended(worker))
         finally:
             del self._workers[number]
             self._serving.discard(number)
@@ -199,7 +220,7 @@ class Supervisor:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait(both, timeout=self._stop_seconds)
             if not ending.done():
-                worker.process.kill()
+                worker.kill()
             return await ending
         finally:
             for task in both:
@@ -225,6 +246,7 @@ class Supervisor:
         worker.up = True
 
     def _on_serving(self, worker: _Worker, _body: None) -> None:
+        worker.has_served = True
         self._serving.add(worker.number)
         if self._all_served:
             logger.info("a worker is ready again", extra={"event": "worker_ready", "worker": worker.number})

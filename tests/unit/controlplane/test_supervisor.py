@@ -69,6 +69,8 @@ class FakeWorker:
         return code
 
     def kill(self) -> None:
+        if self._code.done():
+            raise ProcessLookupError
         self.end(-9)
 
 
@@ -98,6 +100,7 @@ class Stage:
         base = {"cluster": {"bootstrap.servers": "b:1"}, "listen": f"127.0.0.1:{free_port()}", "workers": 2}
         self.divider = FakeDivider()
         self.spawned: asyncio.Queue[FakeWorker] = asyncio.Queue()
+        self.spawn_error: OSError | None = None
         self.stopping = asyncio.Event()
         self.supervisor = Supervisor(
             Settings.model_validate({**base, **settings}), {"hello": 1}, self._spawn, self.divider
@@ -105,6 +108,8 @@ class Stage:
         self.running = asyncio.create_task(self.supervisor.run(self.stopping))
 
     async def _spawn(self, number: int, end: socket.socket) -> FakeWorker:
+        if self.spawn_error is not None:
+            raise self.spawn_error
         worker = FakeWorker(number)
         await worker.connect(end.dup())
         self.spawned.put_nowait(worker)
@@ -206,6 +211,48 @@ async def test_what_keeps_a_worker_from_its_first_start_ends_all(
     assert [(await first.told.get())[0] for _ in range(2)] == ["begin", "stop"]
 
 
+async def test_a_worker_that_ends_itself_at_its_first_start_ends_all(stage: Stage) -> None:
+    first, second = await stage.both()
+    first.serve()
+    second.end(1)
+
+    with pytest.raises(StartError, match="worker 1 has ended with exit code 1"):
+        await asyncio.wait_for(stage.running, DEADLINE_SECONDS)
+
+    assert [(await first.told.get())[0] for _ in range(2)] == ["begin", "stop"]
+
+
+async def test_a_worker_that_cannot_be_started_at_first_ends_all(stage: Stage) -> None:
+    stage.spawn_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with pytest.raises(StartError, match=r"worker \d can't be started \(Resource temporarily unavailable\)"):
+        await asyncio.wait_for(stage.running, DEADLINE_SECONDS)
+
+
+@pytest.mark.parametrize("serves", [False, True], ids=["killed before it serves", "it has served"])
+async def test_a_restart_that_fails_before_all_have_served_is_tried_again(
+    stage: Stage, caplog: pytest.LogCaptureFixture, serves: bool
+) -> None:
+    first, second = await stage.both()
+    if serves:
+        second.serve()
+    second.end(1 if serves else -9)
+    (await stage.spawned.get()).fail(ConfigurationError([Problem("a.yaml", 3, "spec", "is wrong")]))
+
+    third = asyncio.create_task(stage.spawned.get())
+    await asyncio.wait({third, stage.running}, return_when=asyncio.FIRST_COMPLETED)
+    assert not stage.running.done(), stage.running.exception()
+    third.result().serve()
+    first.serve()
+    await stage.until_ready()
+    await stage.stop()
+
+    assert caplog.messages == [
+        f"worker 1 {'has ended with exit code 1' if serves else 'was ended by SIGKILL'}; it is started again in 0.01 s",
+        "worker 1 can't start: a.yaml:3: spec: is wrong; it is started again in 0.02 s",
+    ]
+
+
 async def test_a_later_start_that_fails_is_tried_again(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     first, second = await stage.both()
     first.serve()
@@ -250,6 +297,22 @@ async def test_a_worker_that_loses_its_link_is_killed_and_started_again(
     again = await stage.spawned.get()
 
     assert (again.number, await first.wait()) == (0, -9)
+    await stage.stop()
+
+
+async def test_a_worker_that_is_gone_when_it_is_killed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> None:
+        first.end(0)
+        raise ProcessLookupError
+
+    monkeypatch.setattr(Supervisor, "_stop_seconds", 0.05)
+    first, _ = await stage.both()
+    monkeypatch.setattr(first, "kill", gone)
+    await first.link.close()
+
+    again = asyncio.create_task(stage.spawned.get())
+    await asyncio.wait({again, stage.running}, return_when=asyncio.FIRST_COMPLETED)
+    assert again.done()
     await stage.stop()
 
 
