@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from controlplane.certificates import ListenerCertificates
 from controlplane.claims import Claims
+from controlplane.granting import Divider, Granting
 from controlplane.http import build_app
 from controlplane.inputs import Inputs, Sources
 from controlplane.link import Link, LinkError
@@ -52,20 +53,6 @@ class Process(Protocol):
     async def wait(self) -> int: ...
 
     def kill(self) -> None: ...
-
-
-class Divider(Protocol):
-    """Who gets which part of a zone's limits: `policies.shares.ShareDivider`. It never waits."""
-
-    def join(self, worker: int) -> None: ...
-
-    def leave(self, worker: int) -> None: ...
-
-    def report(self, worker: int, message: dict[str, Any]) -> None: ...
-
-    def grants(self) -> Mapping[int, dict[str, Any]]:
-        """What is to be sent now, by worker."""
-        ...
 
 
 Spawn = Callable[[int, socket.socket], Awaitable[Process]]
@@ -114,7 +101,7 @@ class Supervisor:
         self._settings = settings
         self._begin = begin
         self._spawn = spawn
-        self._divider = divider
+        self._granting = Granting(divider, self._send_grant)
         self._claims = Claims()
         self._workers: dict[int, _Worker] = {}
         self._serving: set[int] = set()
@@ -136,6 +123,7 @@ class Supervisor:
             waiting.cancel()
             logger.info("stopping", extra={"event": "stopping"})
             await self._stop(keeping)
+            self._granting.close()
             self._claims.release()
 
     def kill(self) -> None:
@@ -201,14 +189,14 @@ class Supervisor:
         self._workers[number] = worker
         try:
             worker.link.tell("begin", self._begin)
-            self._join(number)
+            self._granting.join(number)
             if self._stopping.is_set():
                 worker.link.tell("stop")
             return worker.end(await self._wait_ended(worker))
         finally:
             del self._workers[number]
             self._serving.discard(number)
-            self._leave(number)
+            self._granting.leave(number)
             await worker.link.close()
 
     async def _wait_ended(self, worker: _Worker) -> int:
@@ -258,8 +246,11 @@ class Supervisor:
         worker.failure = failure_of(body)
 
     def _on_report(self, worker: _Worker, body: dict[str, Any]) -> None:
-        self._divider.report(worker.number, body)
-        self._grant()
+        self._granting.report(worker.number, body)
+
+    def _send_grant(self, number: int, grant: dict[str, Any]) -> None:
+        if (worker := self._workers.get(number)) is not None:
+            worker.link.offer("grant", grant)
 
     async def _on_claim(self, body: tuple[str, int]) -> Mapping[str, Any] | None:
         host, port = body
@@ -268,21 +259,6 @@ class Supervisor:
         except OSError as error:
             return {"errno": error.errno, "text": error.strerror}
         return None
-
-    # the limits of zones, which they share
-
-    def _join(self, number: int) -> None:
-        self._divider.join(number)
-        self._grant()
-
-    def _leave(self, number: int) -> None:
-        self._divider.leave(number)
-        self._grant()
-
-    def _grant(self) -> None:
-        for number, message in self._divider.grants().items():
-            if (worker := self._workers.get(number)) is not None:
-                worker.link.offer("grant", message)
 
     # what the admin interface shows
 

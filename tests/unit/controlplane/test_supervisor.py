@@ -78,6 +78,7 @@ class FakeDivider:
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
         self.due: dict[int, dict[str, Any]] = {}
+        self.divisions = 0
 
     def join(self, worker: int) -> None:
         self.calls.append(("join", worker))
@@ -89,6 +90,7 @@ class FakeDivider:
         self.calls.append(("report", worker, message))
 
     def grants(self) -> Mapping[int, dict[str, Any]]:
+        self.divisions += 1
         due, self.due = self.due, {}
         return due
 
@@ -353,6 +355,25 @@ async def test_reports_are_answered_with_grants(stage: Stage) -> None:
     assert await first.told.get() == ("grant", {"share": 1})
     assert await second.told.get() == ("grant", {"share": 2})
     assert stage.divider.calls[-1] == ("report", 0, {"used": 5})
+    await stage.stop()
+
+
+async def test_reports_that_come_together_are_answered_once(stage: Stage) -> None:
+    first, second = await stage.both()
+    for worker in (first, second):
+        assert (await worker.told.get())[0] == "begin"
+    stage.divider.due = {0: {"share": 1}}
+    first.link.tell("report", {"used": 5})
+    assert await first.told.get() == ("grant", {"share": 1})
+    before = stage.divider.divisions
+
+    stage.divider.due = {0: {"share": 2}}
+    for used in range(3):
+        first.link.tell("report", {"used": used})
+    assert await first.told.get() == ("grant", {"share": 2})
+
+    assert stage.divider.calls[-3:] == [("report", 0, {"used": used}) for used in range(3)]
+    assert stage.divider.divisions == before + 1
     await stage.stop()
 
 
