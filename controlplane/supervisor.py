@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from controlplane.certificates import ListenerCertificates
 from controlplane.claims import Claims
 from controlplane.granting import Divider, Granting
+from controlplane.health import until_it_hangs
 from controlplane.http import build_app
 from controlplane.inputs import Inputs, Sources
 from controlplane.link import Link, LinkError
@@ -66,8 +67,9 @@ class _Worker:
         self.number = number
         self.process = process
         self.link: Link
-        self.up = False
+        self.up = asyncio.Event()
         """It answers questions."""
+        self.hangs = False
         self.has_served = False
         self.failure: Exception | None = None
         """Why it can't start, in its own words."""
@@ -79,7 +81,7 @@ class _Worker:
     def end(self, code: int) -> "_End":
         if self.failure is not None:
             return _End(f"can't start: {self.failure}", self.failure)
-        how = _how_it_ended(code)
+        how = "no longer answered and was killed" if self.hangs else _how_it_ended(code)
         by_itself = code > 0 and not self.has_served
         return _End(how, StartError(f"worker {self.number} {how}") if by_itself else None)
 
@@ -200,18 +202,20 @@ class Supervisor:
             await worker.link.close()
 
     async def _wait_ended(self, worker: _Worker) -> int:
-        """Its exit code. Without its link a worker stops, as it does without us."""
+        """Its exit code. Without its link a worker stops, as it does without us; one that hangs is killed."""
         ending = asyncio.create_task(worker.process.wait(), name=f"end of worker {worker.number}")
         unlinked = asyncio.create_task(worker.link.ended(), name=f"end of link {worker.number}")
-        both = {ending, unlinked}
+        hanging = asyncio.create_task(until_it_hangs(worker.link, worker.up), name=f"watch of worker {worker.number}")
         try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait(both, timeout=self._stop_seconds)
+            await asyncio.wait({ending, unlinked, hanging}, return_when=asyncio.FIRST_COMPLETED)
+            worker.hangs = hanging.done() and not ending.done() and not unlinked.done()
+            if not worker.hangs:
+                await asyncio.wait({ending, unlinked}, timeout=self._stop_seconds)
             if not ending.done():
                 worker.kill()
             return await ending
         finally:
-            for task in both:
+            for task in (ending, unlinked, hanging):
                 task.cancel()
 
     async def _stop(self, keeping: "set[asyncio.Task[None]]") -> None:
@@ -231,7 +235,7 @@ class Supervisor:
     # what workers say
 
     def _on_up(self, worker: _Worker, _body: None) -> None:
-        worker.up = True
+        worker.up.set()
 
     def _on_serving(self, worker: _Worker, _body: None) -> None:
         worker.has_served = True
@@ -273,7 +277,7 @@ class Supervisor:
         worker = self._workers.get(number)
         if worker is None and self.metrics.restarts[number]:
             return "it has ended and is started again"
-        if worker is None or not worker.up:
+        if worker is None or not worker.up.is_set():
             return "it is starting"
         try:
             return str(await worker.link.ask("why_not_ready", ANSWER_SECONDS))
@@ -283,7 +287,7 @@ class Supervisor:
     async def expose(self) -> bytes:
         """The metrics of all workers that answer, and the supervisor's."""
         async with self.metrics.turn:
-            numbers = [number for number, worker in self._workers.items() if worker.up]
+            numbers = [number for number, worker in self._workers.items() if worker.up.is_set()]
             texts = await asyncio.gather(*map(self._ask_metrics, numbers))
             answered = {number: text for number, text in zip(numbers, texts, strict=True) if text is not None}
             # it takes a while, during which workers wait for their parts of limits

@@ -18,6 +18,7 @@ import uvloop
 from prometheus_client import generate_latest
 
 from controlplane.certificates import ListenerCertificates
+from controlplane.health import QUESTION
 from controlplane.inputs import Inputs, Sources
 from controlplane.link import Link, LinkError
 from controlplane.logs import configure_logging
@@ -72,7 +73,7 @@ class _Worker:
         self.link = await Link.open(
             end,
             {"begin": self._on_begin, "stop": self._on_stop, "grant": self._on_grant},
-            {"why_not_ready": self._why_not_ready, "metrics": self._metrics},
+            {QUESTION: self._alive, "why_not_ready": self._why_not_ready, "metrics": self._metrics},
         )
 
     def _on_begin(self, body: dict[str, Any]) -> None:
@@ -84,6 +85,9 @@ class _Worker:
     def _on_grant(self, body: dict[str, Any]) -> None:
         if self.shares is not None:
             self.shares.take(body)
+
+    async def _alive(self, _body: None) -> None:
+        """The answer is that there is one."""
 
     async def _why_not_ready(self, _body: None) -> str:
         return "it is starting" if self.gateway is None else self.gateway.why_not_ready()

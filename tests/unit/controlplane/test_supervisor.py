@@ -21,6 +21,13 @@ from tests.unit.controlplane.test_serve import free_port
 DEADLINE_SECONDS = 10
 
 
+async def _at_once(_body: None) -> None:
+    pass
+
+
+ANSWERS = {"alive": _at_once}
+
+
 class FakeWorker:
     """A process that ends when the test says so, or when it is told to stop."""
 
@@ -35,7 +42,7 @@ class FakeWorker:
 
     async def connect(self, end: socket.socket) -> None:
         tells = {name: self._teller(name) for name in ("begin", "stop", "grant")}
-        self.link = await Link.open(end, tells, {"why_not_ready": self._why_not, "metrics": self._metrics})
+        self.link = await Link.open(end, tells, {**ANSWERS, "why_not_ready": self._why_not, "metrics": self._metrics})
 
     def _teller(self, name: str) -> Any:
         def tell(body: Any) -> None:
@@ -318,6 +325,21 @@ async def test_a_worker_that_is_gone_when_it_is_killed(stage: Stage, monkeypatch
     await stage.stop()
 
 
+async def test_a_worker_that_hangs_is_killed_and_started_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("controlplane.health.WATCH_SECONDS", 0.01)
+    _, second = await stage.both()
+    second.link._asks = {"alive": _never}
+    second.link.tell("up")  # the first isn't, so that it may take its time
+
+    again = await asyncio.wait_for(stage.spawned.get(), DEADLINE_SECONDS)
+
+    assert (again.number, await second.wait()) == (1, -9)
+    assert caplog.messages == ["worker 1 no longer answered and was killed; it is started again in 0.01 s"]
+    await stage.stop()
+
+
 async def test_a_worker_that_does_not_answer_is_not_ready_and_has_no_metrics(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,7 +348,7 @@ async def test_a_worker_that_does_not_answer_is_not_ready_and_has_no_metrics(
     first.serve()
     second.serve()
     await stage.until_ready()
-    second.link._asks = {"why_not_ready": _never, "metrics": _never}
+    second.link._asks = {**ANSWERS, "why_not_ready": _never, "metrics": _never}
 
     text = (await stage.supervisor.expose()).decode()
     assert [line for line in text.splitlines() if line.startswith(("x", "zonegate_worker_up"))] == [
