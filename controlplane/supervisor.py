@@ -23,7 +23,7 @@ from controlplane.health import until_it_hangs
 from controlplane.http import build_app
 from controlplane.inputs import Inputs, Sources
 from controlplane.link import Link, LinkError
-from controlplane.process import handle_signals, listen_message, say_ready, start_admin
+from controlplane.process import alongside, handle_signals, listen_message, say_ready, start_admin
 from controlplane.restarts import Restarts
 from controlplane.settings import Settings
 from controlplane.start_errors import StartError, begin_message, failure_of
@@ -336,12 +336,10 @@ async def supervise(inputs: Inputs, sources: Sources) -> None:
     passthrough = settings.gateway_config().passthrough
     tokens = PassthroughTokens(passthrough) if passthrough is not None else None
     admin = start_admin(build_app(supervisor.why_not_ready, supervisor.expose, tokens, audit), settings.admin_listen)
-    auditing = asyncio.create_task(_keep_audit(audit, tokens), name="audit")
     try:
-        await supervisor.run(stopping)
+        async with alongside(_keep_audit(audit, tokens), "what admin tokens need", stopping):
+            await supervisor.run(stopping)
     finally:
-        auditing.cancel()
-        await asyncio.gather(auditing, return_exceptions=True)
         await admin.stop()
         audit.finish()
         logger.info("stopped", extra={"event": "stopped"})

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import AbstractAsyncContextManager
 from time import sleep
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from controlplane.inputs import Inputs, Sources
 from controlplane.link import Link, LinkError
 from controlplane.logs import configure_logging
 from controlplane.problems import ConfigurationError
-from controlplane.process import handle_signals
+from controlplane.process import alongside, handle_signals
 from controlplane.serve import serve_until
 from controlplane.start_errors import StartError, failure_message, sources_of
 from controlplane.supervisor import STOP_SECONDS
@@ -111,7 +112,11 @@ class _Worker:
         await self.link.ended()
         self.stopping.set()
 
-    async def report(self, shares: SharedLimits) -> None:
+    def reporting(self, shares: SharedLimits) -> AbstractAsyncContextManager[None]:
+        """Reports meanwhile. A worker that can't would be left with its floor of each limit for good, and so ends."""
+        return alongside(self._keep_reporting(shares), "reporting what zones need of their limits", self.stopping)
+
+    async def _keep_reporting(self, shares: SharedLimits) -> None:
         """Tells what zones need of their limits, now and then and when it is urgent."""
         shares.on_urgent = self._report_soon
         while True:
@@ -168,20 +173,16 @@ async def _serve(worker: _Worker, sources: Sources, workers: int) -> None:
     with inputs.writing():
         gateway = worker.gateway = inputs.gateway(worker.claim)
         worker.shares = SharedLimits(gateway.zones, workers)
-        reporting = asyncio.create_task(worker.report(worker.shares), name="report")
         worker.link.tell("up")
-        try:
-            async with inputs.following_cluster_tls(gateway):
-                await serve_until(
-                    worker.stopping,
-                    settings,
-                    inputs.desired,
-                    certificates,
-                    gateway,
-                    worker.say_serving,
-                )
-        finally:
-            reporting.cancel()
+        async with worker.reporting(worker.shares), inputs.following_cluster_tls(gateway):
+            await serve_until(
+                worker.stopping,
+                settings,
+                inputs.desired,
+                certificates,
+                gateway,
+                worker.say_serving,
+            )
 
 
 def main() -> None:
