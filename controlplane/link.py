@@ -127,7 +127,9 @@ class Link:
     def _send(self, message: Mapping[str, object]) -> None:
         if self._closing or self._writer.is_closing():
             return
-        data = json.dumps(message, separators=(",", ":")).encode()
+        data = _encoded(message)
+        if len(data) > MAX_FRAME_BYTES and "answer" in message:  # it would cost the link
+            data = _encoded({"answer": message["answer"], "problem": f"an answer of {len(data)} bytes"})
         self._writer.write(_LENGTH.pack(len(data)) + data)
 
     async def _read(self) -> None:
@@ -167,3 +169,7 @@ class Link:
         except Exception as error:  # noqa: BLE001 - whatever it is, the other side must not wait for it
             _log.exception("a question of the other process failed", extra={"event": "internal_error", "ask": name})
             return {"problem": repr(error)}
+
+
+def _encoded(message: Mapping[str, object]) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode()

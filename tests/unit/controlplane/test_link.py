@@ -74,6 +74,15 @@ async def test_a_question_that_fails_is_answered_too(pair: Pair, caplog: pytest.
     assert await pair.left.ask("double", DEADLINE_SECONDS, 1) == 2
 
 
+async def test_an_answer_that_is_too_long(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controlplane.link.MAX_FRAME_BYTES", 1000)
+
+    with pytest.raises(LinkError, match=r"an answer of 12\d\d bytes"):
+        await pair.left.ask("double", DEADLINE_SECONDS, "x" * 600)
+
+    assert await pair.left.ask("double", DEADLINE_SECONDS, 1) == 2
+
+
 async def test_a_question_without_an_answer(pair: Pair) -> None:
     with pytest.raises(LinkError, match=r"no answer within 0\.01 s"):
         await pair.left.ask("never", 0.01)
