@@ -23,7 +23,7 @@ MAX_FRAME_BYTES: Final = 256 * 1024 * 1024
 """Metrics are by far the largest: a thousand zones that use ten APIs each make 20 MB."""
 
 MAX_UNSENT_BYTES: Final = 1024 * 1024
-"""What waits for a peer that doesn't read. Beyond it messages are not sent: their later ones say more."""
+"""What waits for a peer that doesn't read. Beyond it nothing is offered: later messages make up for those."""
 
 CLOSE_SECONDS: Final = 2.0
 """For what is still to be sent at a close."""
@@ -42,21 +42,24 @@ class LinkError(Exception):
 
 
 class Link:
-    """One end. `open` makes it; `tell` and `ask` at any time after."""
+    """One end. `open` makes it; `tell`, `offer` and `ask` at any time after."""
 
     def __init__(
         self,
+        end: socket.socket,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         tells: Mapping[str, Tell],
         asks: Mapping[str, Ask],
     ) -> None:
+        self._end = end
         self._reader = reader
         self._writer = writer
         self._tells = tells
         self._asks = asks
         self._ids = itertools.count(1)
         self._questions: dict[int, asyncio.Future[Any]] = {}
+        self._closing = False
         self._reading = asyncio.create_task(self._read(), name="read the link")
 
     @classmethod
@@ -65,13 +68,17 @@ class Link:
     ) -> "Link":
         """Takes over the socket. `tells` and `asks` handle what the other side sends; none of them may ask in turn."""
         reader, writer = await asyncio.open_unix_connection(sock=end)
-        return cls(reader, writer, tells, asks)
+        return cls(end, reader, writer, tells, asks)
 
-    def tell(self, name: str, body: object = None) -> bool:
-        """Send a message. False when the other side doesn't keep up, and so did not get it."""
+    def tell(self, name: str, body: object = None) -> None:
+        """Send a message that is said once: it waits behind whatever is unsent."""
+        self._send({"tell": name, "body": body})
+
+    def offer(self, name: str, body: object = None) -> bool:
+        """Send a message that a later one makes up for. False when the other side doesn't keep up, and won't get it."""
         if self._writer.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             return False
-        self._send({"tell": name, "body": body})
+        self.tell(name, body)
         return True
 
     async def ask(self, name: str, seconds: float, body: object = None) -> Any:
@@ -94,19 +101,35 @@ class Link:
         await asyncio.wait([self._reading])
 
     async def close(self) -> None:
-        """Sends what is still to be sent, as far as the other side takes it."""
-        self._writer.close()
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._writer.wait_closed()
-        self._writer.transport.abort()
+        """Sends what is still to be sent, as far as the other side takes it. What it says meanwhile is not handled."""
+        self._closing = True
+        if not self._writer.is_closing():
+            await self._flush()
+        self._hang_up()
         self._reading.cancel()
         await self.ended()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+    async def _flush(self) -> None:
+        self._writer.transport.set_write_buffer_limits(high=0)
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._writer.drain()
+
+    def _hang_up(self) -> None:
+        # the other side doesn't see that a socket is closed while a duplicate is open, as `worker.LastResort` has one
+        with contextlib.suppress(OSError):
+            self._end.shutdown(socket.SHUT_RDWR)
+        if not self._writer.is_closing():
+            self._writer.transport.abort()
 
     def _send(self, message: Mapping[str, object]) -> None:
-        if self._writer.is_closing():
+        if self._closing or self._writer.is_closing():
             return
-        data = json.dumps(message, separators=(",", ":")).encode()
+        data = _encoded(message)
+        if len(data) > MAX_FRAME_BYTES and "answer" in message:  # it would cost the link
+            data = _encoded({"answer": message["answer"], "problem": f"an answer of {len(data)} bytes"})
         self._writer.write(_LENGTH.pack(len(data)) + data)
 
     async def _read(self) -> None:
@@ -115,13 +138,15 @@ class Link:
                 (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
                 if length > MAX_FRAME_BYTES:
                     raise ValueError(f"a frame of {length} bytes")
-                await self._handle(json.loads(await self._reader.readexactly(length)))
+                data = await self._reader.readexactly(length)
+                if not self._closing:
+                    await self._handle(json.loads(data))
         except (asyncio.IncompleteReadError, OSError):
             pass  # the other process has ended, or this one closes
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             _log.error("what came over the link can't be read", extra={"event": "link_error", "problem": repr(error)})
         finally:
-            self._writer.close()
+            self._hang_up()
             for answer in self._questions.values():
                 if not answer.done():
                     answer.set_exception(LinkError("the link is down"))
@@ -144,3 +169,7 @@ class Link:
         except Exception as error:  # noqa: BLE001 - whatever it is, the other side must not wait for it
             _log.exception("a question of the other process failed", extra={"event": "internal_error", "ask": name})
             return {"problem": repr(error)}
+
+
+def _encoded(message: Mapping[str, object]) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode()

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
@@ -50,6 +51,30 @@ def handle_signals(stopping: asyncio.Event, signals: Sequence[int], at_once: Cal
 
     for number in signals:
         loop.add_signal_handler(number, on_signal, number)
+
+
+@asynccontextmanager
+async def alongside(work: Coroutine[object, object, None], name: str, stopping: asyncio.Event) -> AsyncIterator[None]:
+    """Runs this meanwhile. Where it fails, the process must not go on without it: the event is set, so that the rest
+    ends gracefully, and its error is raised then."""
+
+    async def watched() -> None:
+        try:
+            await work
+        except Exception:
+            logger.exception("%s has failed, and the process stops", name, extra={"event": "internal_error"})
+            stopping.set()
+            raise
+
+    task = asyncio.create_task(watched(), name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        work.close()  # it may never have begun
+    if not task.cancelled():
+        task.result()
 
 
 def listen_message(error: ListenError, settings: Settings) -> str:

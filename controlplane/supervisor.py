@@ -1,8 +1,8 @@
 """The supervisor of several workers: starts them, starts anew what has died, and speaks for all on the admin interface.
 
-It serves no partner itself. The workers open the same ports, and the system spreads connections over them. Before all
-have served once, a worker that can't start ends the whole, as a single process would; later it is tried again, and the
-others go on.
+It serves no partner itself. The workers open the same ports, and the system spreads connections over them. A worker
+whose first start fails ends the whole, as a single process would. One that was ended from outside, has served, or was
+started again is tried again, and the others go on.
 """
 
 import asyncio
@@ -14,14 +14,16 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from controlplane.certificates import ListenerCertificates
 from controlplane.claims import Claims
+from controlplane.granting import Divider, Granting
+from controlplane.health import until_it_hangs
 from controlplane.http import build_app
 from controlplane.inputs import Inputs, Sources
 from controlplane.link import Link, LinkError
-from controlplane.process import handle_signals, listen_message, say_ready, start_admin
+from controlplane.process import alongside, handle_signals, listen_message, say_ready, start_admin
 from controlplane.restarts import Restarts
 from controlplane.settings import Settings
 from controlplane.start_errors import StartError, begin_message, failure_of
@@ -54,20 +56,6 @@ class Process(Protocol):
     def kill(self) -> None: ...
 
 
-class Divider(Protocol):
-    """Who gets which part of a zone's limits: `policies.shares.ShareDivider`. It never waits."""
-
-    def join(self, worker: int) -> None: ...
-
-    def leave(self, worker: int) -> None: ...
-
-    def report(self, worker: int, message: dict[str, Any]) -> None: ...
-
-    def grants(self) -> Mapping[int, dict[str, Any]]:
-        """What is to be sent now, by worker."""
-        ...
-
-
 Spawn = Callable[[int, socket.socket], Awaitable[Process]]
 """Starts the worker of a number, which inherits this end of its link."""
 
@@ -79,10 +67,32 @@ class _Worker:
         self.number = number
         self.process = process
         self.link: Link
-        self.up = False
+        self.up = asyncio.Event()
         """It answers questions."""
+        self.hangs = False
+        self.has_served = False
         self.failure: Exception | None = None
         """Why it can't start, in its own words."""
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+
+    def end(self, code: int) -> "_End":
+        if self.failure is not None:
+            return _End(f"can't start: {self.failure}", self.failure)
+        how = "no longer answered and was killed" if self.hangs else _how_it_ended(code)
+        by_itself = code > 0 and not self.has_served
+        return _End(how, StartError(f"worker {self.number} {how}") if by_itself else None)
+
+
+class _End(NamedTuple):
+    """Of one worker's process."""
+
+    how: str
+    """In words that follow the worker's number."""
+    failure: Exception | None
+    """What kept it from serving, if nobody else ended it."""
 
 
 class Supervisor:
@@ -93,7 +103,7 @@ class Supervisor:
         self._settings = settings
         self._begin = begin
         self._spawn = spawn
-        self._divider = divider
+        self._granting = Granting(divider, self._send_grant)
         self._claims = Claims()
         self._workers: dict[int, _Worker] = {}
         self._serving: set[int] = set()
@@ -115,13 +125,13 @@ class Supervisor:
             waiting.cancel()
             logger.info("stopping", extra={"event": "stopping"})
             await self._stop(keeping)
+            self._granting.close()
             self._claims.release()
 
     def kill(self) -> None:
         """End all workers at once."""
         for worker in self._workers.values():
-            with contextlib.suppress(ProcessLookupError):
-                worker.process.kill()
+            worker.kill()
 
     # the lives of workers
 
@@ -139,17 +149,17 @@ class Supervisor:
         restarts = Restarts()
         while not self._stopping.is_set():
             started = monotonic()
-            how, failure = await self._live(number)
+            end = await self._live(number)
             if self._stopping.is_set():
                 return
-            if failure is not None and not self._all_served:
-                raise failure
+            if end.failure is not None and not self.metrics.restarts[number]:
+                raise end.failure
             pause = restarts.pause(monotonic() - started)
             self.metrics.restarts[number] += 1
             logger.error(
                 "worker %d %s; it is started again in %g s",
                 number,
-                how if failure is None else f"can't start: {failure}",
+                end.how,
                 pause,
                 extra={"event": "worker_ended", "worker": number},
             )
@@ -157,15 +167,16 @@ class Supervisor:
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
 
-    async def _live(self, number: int) -> tuple[str, Exception | None]:
-        """One process, from its start to its end: how it ended, and what it said of it."""
+    async def _live(self, number: int) -> _End:
+        """One process, from its start to its end."""
         ours, theirs = socket.socketpair()
         with theirs:
             try:
                 process = await self._spawn(number, theirs)
             except OSError as error:
                 ours.close()
-                return f"can't be started ({error.strerror})", None
+                how = f"can't be started ({error.strerror})"
+                return _End(how, StartError(f"worker {number} {how}"))
         worker = _Worker(number, process)
         worker.link = await Link.open(
             ours,
@@ -180,29 +191,31 @@ class Supervisor:
         self._workers[number] = worker
         try:
             worker.link.tell("begin", self._begin)
-            self._join(number)
+            self._granting.join(number)
             if self._stopping.is_set():
                 worker.link.tell("stop")
-            return _how_it_ended(await self._wait_ended(worker)), worker.failure
+            return worker.end(await self._wait_ended(worker))
         finally:
             del self._workers[number]
             self._serving.discard(number)
-            self._leave(number)
+            self._granting.leave(number)
             await worker.link.close()
 
     async def _wait_ended(self, worker: _Worker) -> int:
-        """Its exit code. Without its link a worker stops, as it does without us."""
+        """Its exit code. Without its link a worker stops, as it does without us; one that hangs is killed."""
         ending = asyncio.create_task(worker.process.wait(), name=f"end of worker {worker.number}")
         unlinked = asyncio.create_task(worker.link.ended(), name=f"end of link {worker.number}")
-        both = {ending, unlinked}
+        hanging = asyncio.create_task(until_it_hangs(worker.link, worker.up), name=f"watch of worker {worker.number}")
         try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait(both, timeout=self._stop_seconds)
+            await asyncio.wait({ending, unlinked, hanging}, return_when=asyncio.FIRST_COMPLETED)
+            worker.hangs = hanging.done() and not ending.done() and not unlinked.done()
+            if not worker.hangs:
+                await asyncio.wait({ending, unlinked}, timeout=self._stop_seconds)
             if not ending.done():
-                worker.process.kill()
+                worker.kill()
             return await ending
         finally:
-            for task in both:
+            for task in (ending, unlinked, hanging):
                 task.cancel()
 
     async def _stop(self, keeping: "set[asyncio.Task[None]]") -> None:
@@ -222,9 +235,10 @@ class Supervisor:
     # what workers say
 
     def _on_up(self, worker: _Worker, _body: None) -> None:
-        worker.up = True
+        worker.up.set()
 
     def _on_serving(self, worker: _Worker, _body: None) -> None:
+        worker.has_served = True
         self._serving.add(worker.number)
         if self._all_served:
             logger.info("a worker is ready again", extra={"event": "worker_ready", "worker": worker.number})
@@ -236,8 +250,11 @@ class Supervisor:
         worker.failure = failure_of(body)
 
     def _on_report(self, worker: _Worker, body: dict[str, Any]) -> None:
-        self._divider.report(worker.number, body)
-        self._grant()
+        self._granting.report(worker.number, body)
+
+    def _send_grant(self, number: int, grant: dict[str, Any]) -> None:
+        if (worker := self._workers.get(number)) is not None:
+            worker.link.offer("grant", grant)
 
     async def _on_claim(self, body: tuple[str, int]) -> Mapping[str, Any] | None:
         host, port = body
@@ -246,21 +263,6 @@ class Supervisor:
         except OSError as error:
             return {"errno": error.errno, "text": error.strerror}
         return None
-
-    # the limits of zones, which they share
-
-    def _join(self, number: int) -> None:
-        self._divider.join(number)
-        self._grant()
-
-    def _leave(self, number: int) -> None:
-        self._divider.leave(number)
-        self._grant()
-
-    def _grant(self) -> None:
-        for number, message in self._divider.grants().items():
-            if (worker := self._workers.get(number)) is not None:
-                worker.link.tell("grant", message)
 
     # what the admin interface shows
 
@@ -275,7 +277,7 @@ class Supervisor:
         worker = self._workers.get(number)
         if worker is None and self.metrics.restarts[number]:
             return "it has ended and is started again"
-        if worker is None or not worker.up:
+        if worker is None or not worker.up.is_set():
             return "it is starting"
         try:
             return str(await worker.link.ask("why_not_ready", ANSWER_SECONDS))
@@ -285,7 +287,7 @@ class Supervisor:
     async def expose(self) -> bytes:
         """The metrics of all workers that answer, and the supervisor's."""
         async with self.metrics.turn:
-            numbers = [number for number, worker in self._workers.items() if worker.up]
+            numbers = [number for number, worker in self._workers.items() if worker.up.is_set()]
             texts = await asyncio.gather(*map(self._ask_metrics, numbers))
             answered = {number: text for number, text in zip(numbers, texts, strict=True) if text is not None}
             # it takes a while, during which workers wait for their parts of limits
@@ -334,12 +336,10 @@ async def supervise(inputs: Inputs, sources: Sources) -> None:
     passthrough = settings.gateway_config().passthrough
     tokens = PassthroughTokens(passthrough) if passthrough is not None else None
     admin = start_admin(build_app(supervisor.why_not_ready, supervisor.expose, tokens, audit), settings.admin_listen)
-    auditing = asyncio.create_task(_keep_audit(audit, tokens), name="audit")
     try:
-        await supervisor.run(stopping)
+        async with alongside(_keep_audit(audit, tokens), "what admin tokens need", stopping):
+            await supervisor.run(stopping)
     finally:
-        auditing.cancel()
-        await asyncio.gather(auditing, return_exceptions=True)
         await admin.stop()
         audit.finish()
         logger.info("stopped", extra={"event": "stopped"})

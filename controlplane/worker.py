@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import AbstractAsyncContextManager
 from time import sleep
 from typing import Any, Final
 
@@ -18,11 +19,12 @@ import uvloop
 from prometheus_client import generate_latest
 
 from controlplane.certificates import ListenerCertificates
+from controlplane.health import QUESTION
 from controlplane.inputs import Inputs, Sources
 from controlplane.link import Link, LinkError
 from controlplane.logs import configure_logging
 from controlplane.problems import ConfigurationError
-from controlplane.process import handle_signals
+from controlplane.process import alongside, handle_signals
 from controlplane.serve import serve_until
 from controlplane.start_errors import StartError, failure_message, sources_of
 from controlplane.supervisor import STOP_SECONDS
@@ -38,7 +40,8 @@ CLAIM_SECONDS: Final = 10.0
 
 
 class LastResort:
-    """A thread that ends this process when it hangs after the supervisor, who would kill it, has gone."""
+    """A thread that ends this process when it hangs after the end of its link. The supervisor would kill it then, if it
+    hasn't gone, too."""
 
     def __init__(self, link: int) -> None:
         self.seconds = STOP_SECONDS
@@ -48,7 +51,7 @@ class LastResort:
 
     def _run(self) -> None:
         gone = select.poll()
-        gone.register(self._link, 0)  # the end of the other side is always told
+        gone.register(self._link, 0)  # the end of the link, on either side, is always told
         gone.poll()
         sleep(self.seconds)
         os._exit(EXIT_FAILURE)
@@ -71,7 +74,7 @@ class _Worker:
         self.link = await Link.open(
             end,
             {"begin": self._on_begin, "stop": self._on_stop, "grant": self._on_grant},
-            {"why_not_ready": self._why_not_ready, "metrics": self._metrics},
+            {QUESTION: self._alive, "why_not_ready": self._why_not_ready, "metrics": self._metrics},
         )
 
     def _on_begin(self, body: dict[str, Any]) -> None:
@@ -83,6 +86,9 @@ class _Worker:
     def _on_grant(self, body: dict[str, Any]) -> None:
         if self.shares is not None:
             self.shares.take(body)
+
+    async def _alive(self, _body: None) -> None:
+        """The answer is that there is one."""
 
     async def _why_not_ready(self, _body: None) -> str:
         return "it is starting" if self.gateway is None else self.gateway.why_not_ready()
@@ -106,7 +112,11 @@ class _Worker:
         await self.link.ended()
         self.stopping.set()
 
-    async def report(self, shares: SharedLimits) -> None:
+    def reporting(self, shares: SharedLimits) -> AbstractAsyncContextManager[None]:
+        """Reports meanwhile. A worker that can't would be left with its floor of each limit for good, and so ends."""
+        return alongside(self._keep_reporting(shares), "reporting what zones need of their limits", self.stopping)
+
+    async def _keep_reporting(self, shares: SharedLimits) -> None:
         """Tells what zones need of their limits, now and then and when it is urgent."""
         shares.on_urgent = self._report_soon
         while True:
@@ -124,7 +134,7 @@ class _Worker:
         self._urgent = False
         message = self.shares.report()
         if message is not None:
-            self.link.tell("report", message)
+            self.link.offer("report", message)
 
 
 async def work(number: int, end: socket.socket, last_resort: LastResort) -> int:
@@ -163,20 +173,16 @@ async def _serve(worker: _Worker, sources: Sources, workers: int) -> None:
     with inputs.writing():
         gateway = worker.gateway = inputs.gateway(worker.claim)
         worker.shares = SharedLimits(gateway.zones, workers)
-        reporting = asyncio.create_task(worker.report(worker.shares), name="report")
         worker.link.tell("up")
-        try:
-            async with inputs.following_cluster_tls(gateway):
-                await serve_until(
-                    worker.stopping,
-                    settings,
-                    inputs.desired,
-                    certificates,
-                    gateway,
-                    worker.say_serving,
-                )
-        finally:
-            reporting.cancel()
+        async with worker.reporting(worker.shares), inputs.following_cluster_tls(gateway):
+            await serve_until(
+                worker.stopping,
+                settings,
+                inputs.desired,
+                certificates,
+                gateway,
+                worker.say_serving,
+            )
 
 
 def main() -> None:

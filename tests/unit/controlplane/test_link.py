@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+import uvloop
 
 from controlplane.link import MAX_FRAME_BYTES, MAX_UNSENT_BYTES, Link, LinkError
 
@@ -53,7 +54,7 @@ async def pair() -> AsyncIterator[Pair]:
 async def test_messages_arrive_in_their_order(pair: Pair) -> None:
     sent = [{"text": "ä\n\0"}, [1, 2.5, None], "x" * 1_000_000]
     for body in sent:
-        assert pair.left.tell("note", body)
+        pair.left.tell("note", body)
 
     assert [await pair.told.get() for _ in sent] == sent
 
@@ -70,6 +71,15 @@ async def test_a_question_that_fails_is_answered_too(pair: Pair, caplog: pytest.
         await pair.left.ask("fail", DEADLINE_SECONDS)
 
     assert caplog.messages == ["a question of the other process failed"]
+    assert await pair.left.ask("double", DEADLINE_SECONDS, 1) == 2
+
+
+async def test_an_answer_that_is_too_long(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controlplane.link.MAX_FRAME_BYTES", 1000)
+
+    with pytest.raises(LinkError, match=r"an answer of 12\d\d bytes"):
+        await pair.left.ask("double", DEADLINE_SECONDS, "x" * 600)
+
     assert await pair.left.ask("double", DEADLINE_SECONDS, 1) == 2
 
 
@@ -90,20 +100,31 @@ async def test_an_end_is_seen_by_both(pair: Pair) -> None:
         await asked
     with pytest.raises(LinkError, match="the link is down"):
         await pair.left.ask("double", DEADLINE_SECONDS, 1)
-    assert pair.left.tell("note", "to nobody"), "what is said to one who is gone needs no answer"
+    pair.left.tell("note", "to nobody")
+    assert pair.left.offer("note", "to nobody"), "what is said to one who is gone needs no answer"
 
 
-async def test_who_does_not_read_gets_no_more() -> None:
+async def test_who_does_not_read_is_offered_no_more() -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         link = await Link.open(ours)
-        told = 0
-        while link.tell("note", "x" * 100_000):
-            told += 1
-            assert told < 100
-        assert told * 100_000 > MAX_UNSENT_BYTES
+        offered = 0
+        while link.offer("note", "x" * 100_000):
+            offered += 1
+            assert offered < 100
+        assert offered * 100_000 > MAX_UNSENT_BYTES
         async with asyncio.timeout(DEADLINE_SECONDS):
             await link.close()
+
+
+async def test_what_must_arrive_does_behind_much_that_is_unsent(pair: Pair) -> None:
+    pair.left.tell("note", "x" * 2 * MAX_UNSENT_BYTES)
+
+    assert not pair.left.offer("note", "what a later one makes up for")
+    pair.left.tell("note", "what is said once")
+
+    assert len(await pair.told.get()) == 2 * MAX_UNSENT_BYTES
+    assert await pair.told.get() == "what is said once"
 
 
 @pytest.mark.parametrize(
@@ -128,3 +149,41 @@ async def test_who_breaks_the_rules_loses_the_link(data: bytes, caplog: pytest.L
             await link.ended()
             await link.close()
     assert caplog.messages == ["what came over the link can't be read"]
+
+
+async def test_a_close_is_seen_while_a_duplicate_is_open(pair: Pair) -> None:
+    ours, theirs = socket.socketpair()
+    with theirs.dup():
+        left = await Link.open(ours, {"note": pair.told.put_nowait})
+        right = await Link.open(theirs)
+        right.tell("note", "x" * 1_000_000)
+        right.tell("note", "last words")
+
+        await asyncio.gather(right.close(), left.ended())
+
+    assert [len(pair.told.get_nowait()) for _ in range(2)] == [1_000_000, len("last words")]
+    await left.close()
+
+
+async def test_who_breaks_the_rules_sees_the_end_while_a_duplicate_is_open() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs.dup():
+        link = await Link.open(theirs)
+        ours.sendall(struct.pack(">I", 2) + b"{}")
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await link.ended()
+        ours.settimeout(DEADLINE_SECONDS)
+        assert ours.recv(1) == b""
+        await link.close()
+
+
+def test_a_close_after_the_other_sides_on_the_gateways_own_event_loop() -> None:
+    async def end_twice() -> None:
+        pair = Pair()
+        await pair.open()
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await pair.right.close()
+            await pair.left.ended()
+            await pair.close()
+
+    uvloop.run(end_twice())

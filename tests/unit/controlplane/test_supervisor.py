@@ -21,6 +21,13 @@ from tests.unit.controlplane.test_serve import free_port
 DEADLINE_SECONDS = 10
 
 
+async def _at_once(_body: None) -> None:
+    pass
+
+
+ANSWERS = {"alive": _at_once}
+
+
 class FakeWorker:
     """A process that ends when the test says so, or when it is told to stop."""
 
@@ -35,7 +42,7 @@ class FakeWorker:
 
     async def connect(self, end: socket.socket) -> None:
         tells = {name: self._teller(name) for name in ("begin", "stop", "grant")}
-        self.link = await Link.open(end, tells, {"why_not_ready": self._why_not, "metrics": self._metrics})
+        self.link = await Link.open(end, tells, {**ANSWERS, "why_not_ready": self._why_not, "metrics": self._metrics})
 
     def _teller(self, name: str) -> Any:
         def tell(body: Any) -> None:
@@ -69,6 +76,8 @@ class FakeWorker:
         return code
 
     def kill(self) -> None:
+        if self._code.done():
+            raise ProcessLookupError
         self.end(-9)
 
 
@@ -76,6 +85,7 @@ class FakeDivider:
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
         self.due: dict[int, dict[str, Any]] = {}
+        self.divisions = 0
 
     def join(self, worker: int) -> None:
         self.calls.append(("join", worker))
@@ -87,6 +97,7 @@ class FakeDivider:
         self.calls.append(("report", worker, message))
 
     def grants(self) -> Mapping[int, dict[str, Any]]:
+        self.divisions += 1
         due, self.due = self.due, {}
         return due
 
@@ -98,6 +109,7 @@ class Stage:
         base = {"cluster": {"bootstrap.servers": "b:1"}, "listen": f"127.0.0.1:{free_port()}", "workers": 2}
         self.divider = FakeDivider()
         self.spawned: asyncio.Queue[FakeWorker] = asyncio.Queue()
+        self.spawn_error: OSError | None = None
         self.stopping = asyncio.Event()
         self.supervisor = Supervisor(
             Settings.model_validate({**base, **settings}), {"hello": 1}, self._spawn, self.divider
@@ -105,6 +117,8 @@ class Stage:
         self.running = asyncio.create_task(self.supervisor.run(self.stopping))
 
     async def _spawn(self, number: int, end: socket.socket) -> FakeWorker:
+        if self.spawn_error is not None:
+            raise self.spawn_error
         worker = FakeWorker(number)
         await worker.connect(end.dup())
         self.spawned.put_nowait(worker)
@@ -206,6 +220,48 @@ async def test_what_keeps_a_worker_from_its_first_start_ends_all(
     assert [(await first.told.get())[0] for _ in range(2)] == ["begin", "stop"]
 
 
+async def test_a_worker_that_ends_itself_at_its_first_start_ends_all(stage: Stage) -> None:
+    first, second = await stage.both()
+    first.serve()
+    second.end(1)
+
+    with pytest.raises(StartError, match="worker 1 has ended with exit code 1"):
+        await asyncio.wait_for(stage.running, DEADLINE_SECONDS)
+
+    assert [(await first.told.get())[0] for _ in range(2)] == ["begin", "stop"]
+
+
+async def test_a_worker_that_cannot_be_started_at_first_ends_all(stage: Stage) -> None:
+    stage.spawn_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with pytest.raises(StartError, match=r"worker \d can't be started \(Resource temporarily unavailable\)"):
+        await asyncio.wait_for(stage.running, DEADLINE_SECONDS)
+
+
+@pytest.mark.parametrize("serves", [False, True], ids=["killed before it serves", "it has served"])
+async def test_a_restart_that_fails_before_all_have_served_is_tried_again(
+    stage: Stage, caplog: pytest.LogCaptureFixture, serves: bool
+) -> None:
+    first, second = await stage.both()
+    if serves:
+        second.serve()
+    second.end(1 if serves else -9)
+    (await stage.spawned.get()).fail(ConfigurationError([Problem("a.yaml", 3, "spec", "is wrong")]))
+
+    third = asyncio.create_task(stage.spawned.get())
+    await asyncio.wait({third, stage.running}, return_when=asyncio.FIRST_COMPLETED)
+    assert not stage.running.done(), stage.running.exception()
+    third.result().serve()
+    first.serve()
+    await stage.until_ready()
+    await stage.stop()
+
+    assert caplog.messages == [
+        f"worker 1 {'has ended with exit code 1' if serves else 'was ended by SIGKILL'}; it is started again in 0.01 s",
+        "worker 1 can't start: a.yaml:3: spec: is wrong; it is started again in 0.02 s",
+    ]
+
+
 async def test_a_later_start_that_fails_is_tried_again(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     first, second = await stage.both()
     first.serve()
@@ -253,6 +309,37 @@ async def test_a_worker_that_loses_its_link_is_killed_and_started_again(
     await stage.stop()
 
 
+async def test_a_worker_that_is_gone_when_it_is_killed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> None:
+        first.end(0)
+        raise ProcessLookupError
+
+    monkeypatch.setattr(Supervisor, "_stop_seconds", 0.05)
+    first, _ = await stage.both()
+    monkeypatch.setattr(first, "kill", gone)
+    await first.link.close()
+
+    again = asyncio.create_task(stage.spawned.get())
+    await asyncio.wait({again, stage.running}, return_when=asyncio.FIRST_COMPLETED)
+    assert again.done()
+    await stage.stop()
+
+
+async def test_a_worker_that_hangs_is_killed_and_started_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("controlplane.health.WATCH_SECONDS", 0.01)
+    _, second = await stage.both()
+    second.link._asks = {"alive": _never}
+    second.link.tell("up")  # the first isn't, so that it may take its time
+
+    again = await asyncio.wait_for(stage.spawned.get(), DEADLINE_SECONDS)
+
+    assert (again.number, await second.wait()) == (1, -9)
+    assert caplog.messages == ["worker 1 no longer answered and was killed; it is started again in 0.01 s"]
+    await stage.stop()
+
+
 async def test_a_worker_that_does_not_answer_is_not_ready_and_has_no_metrics(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +348,7 @@ async def test_a_worker_that_does_not_answer_is_not_ready_and_has_no_metrics(
     first.serve()
     second.serve()
     await stage.until_ready()
-    second.link._asks = {"why_not_ready": _never, "metrics": _never}
+    second.link._asks = {**ANSWERS, "why_not_ready": _never, "metrics": _never}
 
     text = (await stage.supervisor.expose()).decode()
     assert [line for line in text.splitlines() if line.startswith(("x", "zonegate_worker_up"))] == [
@@ -290,6 +377,25 @@ async def test_reports_are_answered_with_grants(stage: Stage) -> None:
     assert await first.told.get() == ("grant", {"share": 1})
     assert await second.told.get() == ("grant", {"share": 2})
     assert stage.divider.calls[-1] == ("report", 0, {"used": 5})
+    await stage.stop()
+
+
+async def test_reports_that_come_together_are_answered_once(stage: Stage) -> None:
+    first, second = await stage.both()
+    for worker in (first, second):
+        assert (await worker.told.get())[0] == "begin"
+    stage.divider.due = {0: {"share": 1}}
+    first.link.tell("report", {"used": 5})
+    assert await first.told.get() == ("grant", {"share": 1})
+    before = stage.divider.divisions
+
+    stage.divider.due = {0: {"share": 2}}
+    for used in range(3):
+        first.link.tell("report", {"used": used})
+    assert await first.told.get() == ("grant", {"share": 2})
+
+    assert stage.divider.calls[-3:] == [("report", 0, {"used": used}) for used in range(3)]
+    assert stage.divider.divisions == before + 1
     await stage.stop()
 
 
