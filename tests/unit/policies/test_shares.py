@@ -449,7 +449,7 @@ def test_no_more_is_spent_than_the_limit_lets_in(
 
 
 @given(st.lists(RUNS | CHARGES, min_size=30, max_size=60), st.randoms(use_true_random=False))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 def test_nor_is_it_at_once_where_nothing_goes_wrong(operations: list[tuple[Any, ...]], random: Random) -> None:
     world = CountedOrdeal(random, "arrive", on_its_way=0.5)
     for operation in operations:
