@@ -21,6 +21,7 @@ from proxy.apis.joined_commit import JoinedCommit
 from proxy.apis.plan import RequestPlan
 from proxy.exchange import Call, Exchange
 from proxy.typed_exchange import Part, Rounds, TypedExchange
+from proxy.zones import ZoneState
 
 MAX_JOINED: Final = 500
 """Requests in one turn of the event loop: each takes some 30 microseconds to decode, and 20 to answer, during which
@@ -50,11 +51,14 @@ class Queue(Rounds, Protocol):
 class _Joint:
     """Exchanges that are answered by one response of the broker."""
 
-    def __init__(self, commit: JoinedCommit, exchanges: Sequence[TypedExchange]) -> None:
+    def __init__(self, zone: ZoneState, commit: JoinedCommit, exchanges: Sequence[TypedExchange]) -> None:
+        self._zone = zone
         self._commit = commit
         self._exchanges = exchanges
 
     def take(self, _index: int, message: Message) -> None:
+        # together with the requests, which are counted when they are answered
+        self._zone.metrics.joined_commits[self._zone.name] += len(self._exchanges) - 1
         for exchange, answer in zip(self._exchanges, self._commit.answers(message), strict=True):
             exchange.go_on(answer)
 
@@ -99,12 +103,10 @@ class _Chain:
 
     def take(self) -> None:
         """Send one commit for all, and give each frame its place."""
-        zone = self._queue.zone()
-        zone.metrics.joined_commits[zone.name] += len(self._taken) - 1
         request = self._commit.request()
         exchanges = [exchange for exchange, _ in self._taken.values()]
         exchanges[0].charge()
-        self._queue.send_typed(request, Part(_Joint(self._commit, exchanges), 0, request))
+        self._queue.send_typed(request, Part(_Joint(self._queue.zone(), self._commit, exchanges), 0, request))
         for index, (begin, end) in enumerate(self._frames[: self.last + 1]):
             if index in self._taken:
                 self._queue.place(*self._taken[index])

@@ -252,9 +252,15 @@ class Gateway:
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's series that carry these labels."""
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(self.metrics_text())
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+        (found,) = self.metrics_at_once((name, labels))
+        return found
+
+    def metrics_at_once(self, *wanted: tuple[str, Mapping[str, str]]) -> list[float]:
+        """The same for several (name, labels), as of one moment."""
+        samples = [
+            sample for family in text_string_to_metric_families(self.metrics_text()) for sample in family.samples
+        ]
+        return [
+            sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
+            for name, labels in wanted
+        ]

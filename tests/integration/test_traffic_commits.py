@@ -100,8 +100,11 @@ def commits_by_itself(_member: Member) -> None:
 
 def handled(gateway: Gateway, zone: str) -> float:
     """Commits that the broker has got."""
-    asked = gateway.metric("zonegate_requests_total", zone=zone, api="offset_commit")
-    return asked - gateway.metric("zonegate_joined_commits_total", zone=zone)
+    answered, joined = gateway.metrics_at_once(
+        ("zonegate_requests_total", {"zone": zone, "api": "offset_commit"}),
+        ("zonegate_joined_commits_total", {"zone": zone}),
+    )
+    return answered - joined
 
 
 def add_zone(front: Front, name: str, topic: str, limits: Mapping[str, int]) -> Account:
