@@ -1,6 +1,6 @@
 """Measures the gateway against a direct connection, and against other proxies where they are installed.
 
-make bench                             everything, about six minutes; the tables go into docs/benchmarks.md
+make bench                             everything, about eight minutes; the tables go into docs/benchmarks.md
 make bench ARGS=--quick                a smoke run that writes nothing
 make bench ARGS="--only batched-1024"  one case, or all whose names begin so
 """
