@@ -52,18 +52,15 @@ format: venv ## Format the sources and fix what ruff can fix
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-# Files run side by side, on all processors, or on two clusters of Kafka; with a Kafka that is there already, on it alone.
-# ARGS mostly select one file: then nothing runs side by side, and one of the two halves may well select nothing, which is
-# pytest's exit code 5 and no failure.
-SIDE_BY_SIDE := --dist loadfile --numprocesses
-FAST := $(if $(ARGS),,$(SIDE_BY_SIDE) auto)
-KAFKA := $(if $(ARGS)$(ZONEGATE_TEST_BOOTSTRAP),,$(SIDE_BY_SIDE) 2)
+# Files that need no Kafka run side by side, on all processors. ARGS mostly select one file: then nothing runs side by
+# side, and one of the two halves may well select nothing, which is pytest's exit code 5 and no failure.
+SIDE_BY_SIDE := $(if $(ARGS),,--dist loadfile --numprocesses auto)
 PYTEST = $(BIN)/pytest $(ARGS) $(2) -m $(1) $(if $(ARGS),|| [ $$? -eq 5 ])
 
 .PHONY: test
 test: check kcat kafka ## Check, then run all tests: first those that need no Kafka (ARGS: for pytest)
-	@$(call PYTEST,"not kafka",$(FAST))
-	@$(call PYTEST,"kafka",$(KAFKA))
+	@$(call PYTEST,"not kafka",$(SIDE_BY_SIDE))
+	@$(call PYTEST,"kafka")
 
 .PHONY: fuzz
 fuzz: venv ## Play a million mutated frames against a session, in all its states (ARGS="--frames N --seed N --jobs N --replay FILE")
