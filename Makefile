@@ -52,12 +52,14 @@ format: venv ## Format the sources and fix what ruff can fix
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-# With ARGS, one of the two halves may well select nothing: pytest's exit code 5 is then no failure.
-PYTEST = $(BIN)/pytest $(ARGS) -m $(1) $(if $(ARGS),|| [ $$? -eq 5 ])
+# Files that need no Kafka run side by side, on all processors. ARGS mostly select one file: then nothing runs side by
+# side, and one of the two halves may well select nothing, which is pytest's exit code 5 and no failure.
+SIDE_BY_SIDE := $(if $(ARGS),,--dist loadfile --numprocesses auto)
+PYTEST = $(BIN)/pytest $(ARGS) $(2) -m $(1) $(if $(ARGS),|| [ $$? -eq 5 ])
 
 .PHONY: test
 test: check kcat kafka ## Check, then run all tests: first those that need no Kafka (ARGS: for pytest)
-	@$(call PYTEST,"not kafka")
+	@$(call PYTEST,"not kafka",$(SIDE_BY_SIDE))
 	@$(call PYTEST,"kafka")
 
 .PHONY: fuzz

@@ -5,12 +5,14 @@ Every answer is checked: order, error code, and offsets without a gap.
 
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from struct import Struct
 from types import TracebackType
 from typing import Self
 
 import frames
+from frames import Question
 
 Address = tuple[str, int]
 
@@ -40,6 +42,14 @@ class Load:
     payload_bytes: int
     seconds: float
     latencies: list[float] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Steady:
+    """What one connection saw that asked at a steady rate; times in seconds, one for each request."""
+
+    latencies: list[float] = field(default_factory=list)
+    throttle_times: list[float] = field(default_factory=list)
 
 
 class Connection:
@@ -141,3 +151,48 @@ class Connection:
             offset = next_offset
             requests += 1
         return Load(requests, offset - first, payload, time.perf_counter() - started)
+
+    def keep_asking(
+        self, question: Question, window: int, going: Callable[[], bool], on_answer: Callable[[int], None]
+    ) -> None:
+        """Send it with at most `window` unanswered, whatever the answers say of waiting, and take all answers in the
+        end. `on_answer` is told the bytes of record batches that moved."""
+        frame = bytearray(question.frame)
+        sent = answered = 0
+        while True:
+            while sent - answered < window and going():
+                _INT32.pack_into(frame, frames.CORRELATION_ID_AT, sent)
+                self._socket.sendall(frame)
+                sent += 1
+            if sent == answered:
+                return
+            on_answer(question.answer.record_bytes(self._answer_to(answered)))
+            answered += 1
+
+    def ask_steadily(self, question: Question, interval: float, requests: int) -> Steady:
+        """One at a time, at fixed times; waits as it is told to. What a pause or an answer that comes late delays the
+        next request counts as that one's latency."""
+        frame, seen = bytearray(question.frame), Steady()
+        started = may_send = time.perf_counter()
+        for number in range(requests):
+            due = started + number * interval
+            if (early := due - time.perf_counter()) > 0:
+                time.sleep(early)
+                due = time.perf_counter()
+            if (pause := may_send - time.perf_counter()) > 0:
+                time.sleep(pause)
+            _INT32.pack_into(frame, frames.CORRELATION_ID_AT, number)
+            self._socket.sendall(frame)
+            answer = self._answer_to(number)
+            arrived = time.perf_counter()
+            question.answer.record_bytes(answer)
+            seen.latencies.append(arrived - due)
+            seen.throttle_times.append(question.answer.throttle_milliseconds(answer) / 1000)
+            may_send = arrived + seen.throttle_times[-1]
+        return seen
+
+    def _answer_to(self, number: int) -> memoryview:
+        answer = self._receive_frame()
+        if _INT32.unpack_from(answer, 4)[0] != number:
+            raise WrongAnswer("answers out of order")
+        return answer

@@ -7,6 +7,7 @@ too, as far as a measurement has to know that nothing was lost.
 import io
 import random
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from struct import Struct
 
@@ -86,10 +87,10 @@ def produce_frame(topic: str, batch: bytes) -> bytearray:
     )
 
 
-def fetch_frame(topic: str) -> tuple[bytearray, int]:
+def fetch_frame(topic: str, partition_max_bytes: int = FETCH_BYTES) -> tuple[bytearray, int]:
     """A fetch of partition 0 without a session, and where in it the offset stands."""
     marker = 0x0123456789ABCDEF
-    partition = FetchPartition(partition=i32(0), fetch_offset=i64(marker), partition_max_bytes=i32(FETCH_BYTES))
+    partition = FetchPartition(partition=i32(0), fetch_offset=i64(marker), partition_max_bytes=i32(partition_max_bytes))
     frame = encode(
         FetchRequest(
             max_wait=i32Timedelta.parse(timedelta(seconds=5)),
@@ -109,6 +110,44 @@ def authenticate_frame(username: str, password: str) -> bytearray:
     return encode(SaslAuthenticateRequest(auth_bytes=f"\0{username}\0{password}".encode()))
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request that is sent many times, and what reads its answers."""
+
+    frame: bytes
+    answer: "ProduceAnswer | FetchAnswer"
+
+
+def produce_question(topic: str, batch: bytes) -> Question:
+    return Question(bytes(produce_frame(topic, batch)), ProduceAnswer(topic, batch))
+
+
+def fetch_question(topic: str, partition_max_bytes: int = FETCH_BYTES) -> Question:
+    """From the partition's beginning, every time."""
+    frame, offset_at = fetch_frame(topic, partition_max_bytes)
+    frame[offset_at : offset_at + 8] = bytes(8)
+    return Question(bytes(frame), FetchAnswer(topic))
+
+
+class ProduceAnswer:
+    """Where things stand in the answers to `produce_frame`."""
+
+    def __init__(self, topic: str, batch: bytes) -> None:
+        # frame length, correlation id, tags, topic count, name, partition count, index
+        self._error_code = 4 + 4 + 1 + 1 + 1 + len(topic) + 1 + 4
+        self._batch_bytes = len(batch)
+
+    def record_bytes(self, answer: memoryview) -> int:
+        """Of what was written."""
+        if bytes(answer[self._error_code : self._error_code + 2]) != b"\0\0":
+            raise ValueError(f"Produce was answered with error code {answer[self._error_code + 1]}")
+        return self._batch_bytes
+
+    def throttle_milliseconds(self, answer: memoryview) -> int:
+        """It is the last field before the tags."""
+        return int.from_bytes(answer[-5:-1], "big")
+
+
 class FetchAnswer:
     """Where things stand in the answers to `fetch_frame`: all but the records has the same size every time."""
 
@@ -121,12 +160,24 @@ class FetchAnswer:
 
     def read(self, answer: memoryview) -> tuple[int, int]:
         """Bytes of whole record batches, and the offset after the last one."""
-        for position in self._error_codes:
-            if bytes(answer[position : position + 2]) != b"\0\0":
-                raise ValueError(f"Fetch was answered with error code {answer[position + 1]}")
+        self._check(answer)
         length, position = _read_uvarint(answer, self._records_length)
         records = answer[position : position + length - 1]
         return _scan_batches(records)
+
+    def record_bytes(self, answer: memoryview) -> int:
+        """With what is there of a batch that is cut off at the end."""
+        self._check(answer)
+        return _read_uvarint(answer, self._records_length)[0] - 1
+
+    def throttle_milliseconds(self, answer: memoryview) -> int:
+        """It is the first field."""
+        return int.from_bytes(answer[9:13], "big")
+
+    def _check(self, answer: memoryview) -> None:
+        for position in self._error_codes:
+            if bytes(answer[position : position + 2]) != b"\0\0":
+                raise ValueError(f"Fetch was answered with error code {answer[position + 1]}")
 
 
 def _read_uvarint(data: memoryview, position: int) -> tuple[int, int]:

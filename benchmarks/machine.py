@@ -19,6 +19,13 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime(~pid << 3 | CPUCLOCK_SCHED)
 
 
+def cpu_seconds_of_all(pid: int) -> float:
+    """The same of a process and its children; all of them have to live on until the next call."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [int(child) for task in tasks for child in task.read_text(encoding="ascii").split()]
+    return sum(map(cpu_seconds, (pid, *children)))
+
+
 def resident_megabytes(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     (kilobytes,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:"))

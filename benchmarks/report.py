@@ -73,7 +73,7 @@ def line(measurement: Measurement) -> str:
         words.append(f"{target} {throughput(measurement, target):,.0f} {unit}")
         if samples[0].cpu_seconds is not None:
             unit_of_cpu = "s/GB" if per_gigabyte(measurement) else "s/1,000 requests"
-            words[-1] += f", CPU {_cpu_range(measurement, target)} {unit_of_cpu}"
+            words[-1] += f", CPU {cpu_range(measurement, target)} {unit_of_cpu}"
     return "; ".join(words)
 
 
@@ -88,17 +88,17 @@ def tables(measurements: Sequence[Measurement], targets: Sequence[Target], resid
     parts = []
     if bulk:
         rows = [[_with_unit(item), *_throughputs(item, names)] for item in bulk]
-        parts.append(_section("Throughput, and its ratio to direct", ["", *names], rows))
+        parts.append(section("Throughput, and its ratio to direct", ["", *names], rows))
     if single:
         rows = [[shape(item.case, item.kind), *(_latency(item, name) for name in names)] for item in single]
-        parts.append(_section("Latency of a single produce, p50 / p99 in milliseconds", ["", *names], rows))
+        parts.append(section("Latency of a single produce, p50 / p99 in milliseconds", ["", *names], rows))
     for title, wanted in (("1,000 requests", False), ("GB of records", True)):
         chosen = [item for item in measurements if per_gigabyte(item) is wanted]
-        rows = [[shape(item.case, item.kind), *(_cpu_range(item, name) for name in proxies)] for item in chosen]
+        rows = [[shape(item.case, item.kind), *(cpu_range(item, name) for name in proxies)] for item in chosen]
         if rows:
-            parts.append(_section(f"CPU seconds of the proxy per {title}", ["", *proxies], rows))
+            parts.append(section(f"CPU seconds of the proxy per {title}", ["", *proxies], rows))
     memory = [f"{resident[name]:.0f} MB" for name in proxies]
-    parts.append(_section("Resident memory after all this", proxies, [memory]))
+    parts.append(section("Resident memory after all this", proxies, [memory]))
     return "".join(parts)
 
 
@@ -131,7 +131,7 @@ def _median(measurement: Measurement, target: str, figure: Callable[[Sample], fl
     return median(map(figure, measurement.samples[target]))
 
 
-def _cpu_range(measurement: Measurement, target: str) -> str:
+def cpu_range(measurement: Measurement, target: str) -> str:
     """Median, and in brackets the least and the most."""
     if target not in measurement.samples:
         return NOT_MEASURED
@@ -166,6 +166,7 @@ def _latency(measurement: Measurement, target: str) -> str:
     return f"{p50:.2f} / {p99:.2f}"
 
 
-def _section(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def section(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], text: str = "") -> str:
+    """A table; `text` stands before it."""
     lines = [header, ["---"] * len(header), *rows]
-    return f"\n### {title}\n\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return f"\n### {title}\n{text}\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

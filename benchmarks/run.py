@@ -1,6 +1,6 @@
 """Measures the gateway against a direct connection, and against other proxies where they are installed.
 
-make bench                             everything, about five minutes; the tables go into docs/benchmarks.md
+make bench                             everything, about eight minutes; the tables go into docs/benchmarks.md
 make bench ARGS=--quick                a smoke run that writes nothing
 make bench ARGS="--only batched-1024"  one case, or all whose names begin so
 """
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -21,22 +21,29 @@ from types import FrameType
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # for tests.kafka, which is not an installed package
 
+import limit_costs  # noqa: E402
 import machine  # noqa: E402
+import neighbours  # noqa: E402
 import report  # noqa: E402
 import targets as ways  # noqa: E402
+import traffic_report  # noqa: E402
+import workers  # noqa: E402
 from cases import CASES, Case, Measurement, measure  # noqa: E402
-from targets import Target  # noqa: E402
+from targets import OPEN_ZONE, Target, ZoneSpec  # noqa: E402
 
 from tests.kafka import Cluster, MissingRequirement, open_cluster  # noqa: E402
 from tests.kafka.distribution import kafka_version  # noqa: E402
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 RUNS = 3
+OTHERS = (limit_costs.NAME, neighbours.NAME, workers.NAME)
+"""What is measured with a load of its own, and in the gateway alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     cases: tuple[Case, ...]
+    others: tuple[str, ...]
     runs: int
     quick: bool
     partial: bool
@@ -71,40 +78,46 @@ def _options() -> Options:
         prog="benchmarks/run.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="one short run of each case; its figures mean little")
-    parser.add_argument("--only", metavar="NAME", help=f"one of: {', '.join(case.name for case in CASES)}")
+    names = (*(case.name for case in CASES), *OTHERS)
+    parser.add_argument("--only", metavar="NAME", default="", help=f"one of: {', '.join(names)}")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"runs of each case and target (default: {RUNS})")
     options = parser.parse_args()
-    chosen = tuple(case for case in CASES if case.name.startswith(options.only or ""))
-    if not chosen:
-        parser.error(f"no case is named {options.only}; the cases are {', '.join(case.name for case in CASES)}")
+    chosen = tuple(case for case in CASES if case.name.startswith(options.only))
+    others = tuple(name for name in OTHERS if name.startswith(options.only))
+    if not chosen and not others:
+        parser.error(f"no case is named {options.only}; the cases are {', '.join(names)}")
     runs = 1 if options.quick else options.runs
-    return Options(chosen, runs, options.quick, options.quick or options.only is not None)
+    return Options(chosen, others, runs, options.quick, options.quick or bool(options.only))
 
 
 def _run(options: Options, folder: Path) -> str:
     started = time.monotonic()
     print("Starting Kafka", flush=True)
     with open_cluster() as cluster, contextlib.ExitStack() as stack:
-        targets, skipped = _open_targets(cluster, folder, stack)
+        zones = stack.enter_context(ways.gateway(cluster, _aliases(), folder / "gateway"))
+        targets, skipped = _open_targets(cluster, zones, folder, stack)
         print(f"Measuring {', '.join(target.version for target in targets)}; {machine.describe_pinning()}", flush=True)
         measurements = list(_measure(cluster, targets, options))
         resident = {target.name: machine.resident_megabytes(target.pid) for target in targets if target.pid is not None}
+        others = _measure_others(cluster, zones, options, folder)
     print(f"Took {time.monotonic() - started:.0f} s", flush=True)
     items = [f"- {line}" for line in (*_circumstances(options, targets), *skipped)]
     if aims := report.verdicts(measurements):
         items += ["", *(f"- {line}" for line in aims)]
-    return "\n".join(items) + "\n" + report.tables(measurements, targets, resident)
+    tables = report.tables(measurements, targets, resident) if measurements else ""
+    return "\n".join(items) + "\n" + tables + others
+
+
+def _aliases() -> dict[str, str]:
+    topics = (*(case.topic for case in CASES), *limit_costs.TOPICS, *neighbours.TOPICS)
+    return {topic: topic.rpartition(".")[2] for topic in topics}
 
 
 def _open_targets(
-    cluster: Cluster, folder: Path, stack: contextlib.ExitStack
+    cluster: Cluster, zones: Mapping[ZoneSpec, Target], folder: Path, stack: contextlib.ExitStack
 ) -> tuple[Sequence[Target], Sequence[str]]:
     """The ways to measure, and why others are not there."""
-    aliases = {case.topic: case.name for case in CASES}
-    targets = [
-        ways.direct(cluster, f"Apache Kafka {kafka_version()}"),
-        stack.enter_context(ways.gateway(cluster, aliases, folder)),
-    ]
+    targets = [ways.direct(cluster, f"Apache Kafka {kafka_version()}"), zones[OPEN_ZONE]]
     skipped = []
     for name, opening in (
         ("HAProxy", ways.haproxy(cluster, folder)),
@@ -123,6 +136,25 @@ def _measure(cluster: Cluster, targets: Sequence[Target], options: Options) -> I
         for measurement in measure(cluster, case, targets, options.runs, options.quick):
             print(report.line(measurement), flush=True)
             yield measurement
+
+
+def _measure_others(cluster: Cluster, zones: Mapping[ZoneSpec, Target], options: Options, folder: Path) -> str:
+    """Their tables."""
+    text = ""
+    if limit_costs.NAME in options.others:
+        costs = list(limit_costs.measure_all(cluster, zones, options.runs, options.quick))
+        text += _shown(traffic_report.limit_costs(costs))
+    if neighbours.NAME in options.others:
+        text += _shown(traffic_report.neighbours(list(neighbours.measure(cluster, zones))))
+    if workers.NAME in options.others:
+        text += _shown(traffic_report.workers(list(workers.measure(cluster, folder))))
+    return text
+
+
+def _shown(text: str) -> str:
+    """As progress."""
+    print(text, flush=True)
+    return text
 
 
 def _circumstances(options: Options, targets: Sequence[Target]) -> list[str]:

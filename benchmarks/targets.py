@@ -19,7 +19,6 @@ from tests.kafka.ports import free_ports
 from tests.kafka.waiting import wait_until
 
 HOST = "127.0.0.1"
-ZONE = "benchmark-zone"
 ACCOUNT = "benchmark"
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
@@ -29,6 +28,25 @@ KAFKA_PROXY_VERSION = "v0.4.3"
 
 class Skipped(Exception):
     """A target that is not on this machine; the message says how to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneSpec:
+    """A zone of the gateway; it may write all topics. `rate` limits its produce and consume, in bytes per second."""
+
+    name: str
+    rate: int | None = None
+
+    @property
+    def manifest_limits(self) -> str:
+        limits = f"{{maxProduceRate: {self.rate}, maxConsumeRate: {self.rate}}}"
+        return "" if self.rate is None else f"  trafficControlPolicies: {limits}\n"
+
+
+OPEN_ZONE = ZoneSpec("zonegate")
+UNREACHED_ZONE = ZoneSpec("limits-not-reached", 100_000_000_000)
+LIMITED_ZONE = ZoneSpec("limited", 5_000_000)
+ZONES = (OPEN_ZONE, UNREACHED_ZONE, LIMITED_ZONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +71,29 @@ def direct(cluster: Cluster, version: str) -> Target:
 
 
 @contextlib.contextmanager
-def gateway(cluster: Cluster, aliases: Mapping[str, str], folder: Path) -> Iterator[Target]:
-    """`zonegate serve` with one zone, which may write all topics (topic -> alias)."""
+def gateway(
+    cluster: Cluster, aliases: Mapping[str, str], folder: Path, arguments: Sequence[str] = (), pinned: bool = True
+) -> Iterator[dict[ZoneSpec, Target]]:
+    """`zonegate serve` with ZONES, which may write all topics (topic -> alias); one target for each."""
     program = Path(sys.executable).with_name("zonegate")
     listen, admin, *_ = free_ports(2)
     broker_ids = sorted(cluster.broker_ids)
     start = _port_range(broker_ids[-1] - broker_ids[0] + 1, {listen, admin})
-    login = Login(ACCOUNT, _write_gateway_files(cluster, aliases, folder, program, (listen, admin, start)))
+    folder.mkdir(exist_ok=True)
+    _write_settings(cluster, folder, (listen, admin, start))
+    logins = {zone: _write_zone(zone, aliases, folder, program) for zone in ZONES}
     command = [str(program), "serve", "--config", str(folder / "zonegate.yaml"), "--zones", str(folder / "zones")]
     addresses = {broker_id: (HOST, start + broker_id - broker_ids[0]) for broker_id in broker_ids}
-    with _running(command, folder / "gateway.log") as process:
+    with _running([*command, *arguments], folder / "gateway.log", pinned) as process:
         _wait(lambda: _answers(f"http://{HOST}:{admin}/health/ready"), process, folder / "gateway.log")
         version = _output([str(program), "version"])
-        yield Target("zonegate", version, addresses, f"{HOST}:{listen}", login, process.pid, aliases)
+        yield {
+            zone: Target(zone.name, version, addresses, f"{HOST}:{listen}", login, process.pid, aliases)
+            for zone, login in logins.items()
+        }
 
 
-def _write_gateway_files(
-    cluster: Cluster, aliases: Mapping[str, str], folder: Path, program: Path, ports: tuple[int, int, int]
-) -> str:
+def _write_settings(cluster: Cluster, folder: Path, ports: tuple[int, int, int]) -> None:
     listen, admin, start = ports
     (folder / "zonegate.yaml").write_text(
         f"listen: {HOST}:{listen}\nadvertised_host: {HOST}\nadmin_listen: {HOST}:{admin}\n"
@@ -78,17 +101,20 @@ def _write_gateway_files(
         f'cluster: {{bootstrap.servers: "{cluster.bootstrap}"}}\ncredentials_file: credentials.yaml\n',
         encoding="utf-8",
     )
+    (folder / "zones").mkdir()
+
+
+def _write_zone(zone: ZoneSpec, aliases: Mapping[str, str], folder: Path, program: Path) -> Login:
     topics = "".join(
         f"    - {{name: {alias}, backingTopic: {topic}, permission: WRITE}}\n" for topic, alias in aliases.items()
     )
-    (folder / "zones").mkdir()
-    (folder / "zones" / "benchmark.yaml").write_text(
-        f"apiVersion: v2\nkind: PartnerZone\nmetadata: {{name: {ZONE}}}\nspec:\n  cluster: benchmark\n"
-        f"  displayName: Benchmark\n  serviceAccount: {ACCOUNT}\n  topics:\n{topics}",
+    (folder / "zones" / f"{zone.name}.yaml").write_text(
+        f"apiVersion: v2\nkind: PartnerZone\nmetadata: {{name: {zone.name}}}\nspec:\n  cluster: benchmark\n"
+        f"  displayName: Benchmark\n  serviceAccount: {zone.name}\n{zone.manifest_limits}  topics:\n{topics}",
         encoding="utf-8",
     )
     file = str(folder / "credentials.yaml")
-    return _output([str(program), "credentials", "generate", ZONE, "--credentials-file", file])
+    return Login(zone.name, _output([str(program), "credentials", "generate", zone.name, "--credentials-file", file]))
 
 
 @contextlib.contextmanager
@@ -151,8 +177,9 @@ def _go_program(package: str) -> Path:
 
 
 @contextlib.contextmanager
-def _running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as output, machine.started_on(machine.proxy_core()):
+def _running(command: Sequence[str], log: Path, pinned: bool = True) -> Iterator[subprocess.Popen[bytes]]:
+    cores = machine.proxy_core() if pinned else set(machine.cores())
+    with log.open("wb") as output, machine.started_on(cores):
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )

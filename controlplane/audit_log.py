@@ -7,9 +7,13 @@ partners comes first: the event loop never waits for a disk.
 Rotation is the platform's. A file that was renamed or removed is opened anew under its name before the next lines are
 written, and what had been accepted before is in the old one; a file that was truncated goes on at its beginning, since
 everything is appended. Each line is handed to the operating system at once, and not forced to the disk.
+
+Several processes of one gateway may write to one output; they take turns, so that no line stands inside another.
 """
 
+import contextlib
 import errno
+import fcntl
 import json
 import logging
 import os
@@ -63,15 +67,23 @@ class Output(Protocol):
     def write(self, data: memoryview) -> int:
         """How much of it was taken."""
 
+    def at_rest(self) -> None:
+        """Called after a write, when no line is left half written."""
+
     def close(self) -> None: ...
 
 
 class StandardOutput:
+    descriptor = STDOUT_DESCRIPTOR
+
     def prepare(self) -> bool:
         return False
 
     def write(self, data: memoryview) -> int:
         return os.write(STDOUT_DESCRIPTOR, data)
+
+    def at_rest(self) -> None:
+        """Nobody waits for it."""
 
     def close(self) -> None:
         """It isn't ours to close."""
@@ -82,7 +94,7 @@ class AppendedFile:
 
     def __init__(self, path: FilePath) -> None:
         self._path = path
-        self._descriptor = self._open()
+        self.descriptor = self._open()
 
     def _open(self) -> int:
         return os.open(self._path, _FLAGS, _FILE_MODE)
@@ -92,25 +104,57 @@ class AppendedFile:
             now = os.stat(self._path)
         except FileNotFoundError:
             now = None
-        if now is not None and os.path.samestat(now, os.fstat(self._descriptor)):
+        if now is not None and os.path.samestat(now, os.fstat(self.descriptor)):
             return False
         descriptor = self._open()
-        os.close(self._descriptor)
-        self._descriptor = descriptor
+        os.close(self.descriptor)
+        self.descriptor = descriptor
         return True
 
     def write(self, data: memoryview) -> int:
-        return os.write(self._descriptor, data)
+        return os.write(self.descriptor, data)
+
+    def at_rest(self) -> None:
+        """Nobody waits for it."""
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        os.close(self.descriptor)
+
+
+class InTurns:
+    """An output that other processes write to as well. A lock keeps them out while a line is begun and not ended, which
+    happens on pipes and full disks; it belongs to the process and ends with it."""
+
+    def __init__(self, output: StandardOutput | AppendedFile) -> None:
+        self._output = output
+
+    def prepare(self) -> bool:
+        fresh = self._output.prepare()
+        self._lock(fcntl.LOCK_EX)
+        return fresh
+
+    def write(self, data: memoryview) -> int:
+        return self._output.write(data)
+
+    def at_rest(self) -> None:
+        self._lock(fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        self._output.close()
+
+    def _lock(self, operation: int) -> None:
+        # what can't be locked, as pipes on some systems, is written to without
+        with contextlib.suppress(OSError):
+            fcntl.lockf(self._output.descriptor, operation)
 
 
 class AuditLog(Collector):
     """`append` takes events from the event loop; its thread writes them. A context manager, and a metric."""
 
-    def __init__(self, output: Output, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(self, output: Output, max_waiting: int = MAX_WAITING, worker: int | None = None) -> None:
+        """`worker` is written in every line, where there are several."""
         self._output = output
+        self._everywhere: Event = {} if worker is None else {"worker": worker}
         self._max_waiting = max_waiting
         self._waiting: deque[Event] = deque()
         self._batch: Sequence[bytes] = ()
@@ -183,7 +227,7 @@ class AuditLog(Collector):
             events = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             if not self._waiting:
                 self._tell_of_lost()
-        self._batch, self._taken = [_line(event) for event in events], 0
+        self._batch, self._taken = [_line({**event, **self._everywhere}) for event in events], 0
         return bool(events)
 
     def _write_batch(self) -> bool:
@@ -196,6 +240,9 @@ class AuditLog(Collector):
         except OSError as error:
             self._complain(error)
             return False
+        finally:
+            if not self._taken:
+                self._output.at_rest()
         return not self._batch
 
     def _advance(self, written: int) -> None:
@@ -226,14 +273,14 @@ class AuditLog(Collector):
         _log.error("the audit log was not written to its end", extra={"event": "audit_lost", "lines": missing})
 
 
-def open_audit_log(settings: AuditSettings) -> AuditLog | None:
-    """None when there is to be none. Raises ConfigurationError for a file that can't be written."""
+def open_audit_log(settings: AuditSettings, shared: bool = False, worker: int | None = None) -> AuditLog | None:
+    """None when there is to be none. `shared` with other processes of this gateway, of which this is `worker`. Raises
+    ConfigurationError for a file that can't be written."""
     if settings.output == NONE:
         return None
-    if settings.file is None:
-        return AuditLog(StandardOutput())
     try:
-        return AuditLog(AppendedFile(settings.file))
+        output = StandardOutput() if settings.file is None else AppendedFile(settings.file)
+        return AuditLog(InTurns(output) if shared else output, worker=worker)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         if error.errno == errno.ENOENT:

@@ -9,6 +9,7 @@ import typer
 from controlplane import credential_commands
 from controlplane.credential_commands import ConfigOption
 from controlplane.problems import ConfigurationError
+from controlplane.settings_fields import MAX_WORKERS
 from controlplane.terminal import EXIT_FAILURE, fail, refuse
 
 _HELP = """Share Kafka topics with partners, each in a zone of its own names and permissions.
@@ -39,6 +40,10 @@ with [bold]zonegate.yaml[/bold]:
     cluster: {bootstrap.servers: "broker1:9092,broker2:9092"}
 
     credentials_file: credentials.yaml
+
+One process uses one processor. With [bold]--workers N[/bold], N processes serve the same ports, and one more looks
+after them and has the admin interface. A zone's rates hold for all together; what the section [bold]limits[/bold] says
+holds for each process.
 """
 
 app = typer.Typer(help=_HELP, rich_markup_mode="rich", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -51,11 +56,22 @@ def serve(
         Path, typer.Option("--zones", envvar="ZONEGATE_ZONES", metavar="DIR", help="Folder of PartnerZone manifests.")
     ],
     config: ConfigOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            max=MAX_WORKERS,
+            show_default="1",
+            help="Processes that serve, one per processor at most; counts more than the setting [bold]workers[/bold].",
+        ),
+    ] = None,
 ) -> None:
-    from controlplane.serve import StartError, run  # the other commands start without the servers' libraries
+    from controlplane.serve import run  # the other commands start without the servers' libraries
+    from controlplane.start_errors import StartError
 
     try:
-        run(config, zones)
+        run(config, zones, workers)
     except ConfigurationError as error:
         refuse(error)
     except StartError as error:

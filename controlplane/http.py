@@ -1,9 +1,9 @@
-"""The admin HTTP interface: health, readiness and metrics, in the gateway's own event loop."""
+"""The admin HTTP interface: health, readiness and metrics, in the event loop of the gateway or of its supervisor."""
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
 import uvicorn
@@ -42,6 +42,25 @@ class Observed(Protocol):
 
 
 def create_app(gateway: Observed) -> FastAPI:
+    """For the gateway of this process."""
+
+    # Coroutines, not functions that run in threads: the gateway's counters belong to the event loop.
+    async def why_not_ready() -> str:
+        return "" if gateway.ready else gateway.why_not_ready()
+
+    async def metrics() -> bytes:
+        return generate_latest(gateway.metrics.registry)
+
+    return build_app(why_not_ready, metrics, gateway.passthrough, gateway.audit)
+
+
+def build_app(
+    why_not_ready: Callable[[], Awaitable[str]],
+    expose: Callable[[], Awaitable[bytes]],
+    tokens: TokenIssuer | None,
+    audit: TokenAudit,
+) -> FastAPI:
+    """`why_not_ready` is in plain words, and empty when ready; `expose` gives the metrics."""
     app = FastAPI(title="zonegate gateway", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/health/live")
@@ -50,17 +69,16 @@ def create_app(gateway: Observed) -> FastAPI:
 
     @app.get("/health/ready")
     async def ready() -> JSONResponse:
-        if gateway.ready:
+        if not (reason := await why_not_ready()):
             return JSONResponse({"status": "READY"})
-        return JSONResponse({"status": "NOT_READY", "reason": gateway.why_not_ready()}, status_code=503)
+        return JSONResponse({"status": "NOT_READY", "reason": reason}, status_code=503)
 
-    # A coroutine, not a function that runs in a thread: the gateway's counters belong to the event loop.
     @app.get("/metrics")
     async def metrics() -> Response:
-        return Response(generate_latest(gateway.metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST})
+        return Response(await expose(), headers={"content-type": CONTENT_TYPE_LATEST})
 
-    if gateway.passthrough is not None:
-        app.include_router(create_router(gateway.passthrough, gateway.audit))
+    if tokens is not None:
+        app.include_router(create_router(tokens, audit))
     return app
 
 

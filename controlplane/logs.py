@@ -21,15 +21,41 @@ _PLAIN_VALUE = re.compile(r"[^\s\"'=\\]+")
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Sends every record of this process to one handler; libraries speak from WARNING on."""
+SAID_ONCE = {
+    "zonegate.serve": (logging.WARNING, logging.CRITICAL),
+    "zonegate.gateway": (logging.WARNING, logging.WARNING),
+    "zonegate.configuration": (logging.INFO, logging.CRITICAL),
+    "zonegate.certificates": (logging.INFO, logging.CRITICAL),
+    "zonegate.credentials": (logging.INFO, logging.CRITICAL),
+    "zonegate.routing": (logging.INFO, logging.CRITICAL),
+}
+"""Loggers that say the same in every worker: from which level the first worker is heard, and from which the others.
+What is no worker's alone, as that all are ready, is the supervisor's to say."""
+
+
+def configure_logging(settings: LogSettings, stream: TextIO | None = None, worker: int | None = None) -> None:
+    """Sends every record of this process to one handler; libraries speak from WARNING on. The records of one of several
+    workers carry its number, and what all say is left to the first."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
     root = logging.getLogger()
+    if worker is not None:
+        _be_one_of_several(handler, worker, settings)
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("zonegate").setLevel(settings.level.upper())
     sys.unraisablehook = _log_unraisable
+
+
+def _be_one_of_several(handler: logging.Handler, worker: int, settings: LogSettings) -> None:
+    def number(record: logging.LogRecord) -> bool:
+        record.worker = worker
+        return True
+
+    handler.addFilter(number)
+    for name, (first, others) in SAID_ONCE.items():
+        level = first if worker == 0 else others
+        logging.getLogger(name).setLevel(max(level, logging.getLevelNamesMapping()[settings.level.upper()]))
 
 
 def _log_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:

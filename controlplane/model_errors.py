@@ -54,10 +54,13 @@ def _message(details: ErrorDetails, model: type[BaseModel], path: Path) -> str:
             return f"{value} is too small; use a number greater than {_number(context['gt'])}"
         case "greater_than_equal":
             return f"{value} is too small; use {_number(context['ge'])} or more"
+        case "less_than_equal":
+            return f"{value} is too large; use {_number(context['le'])} or less"
         case "too_short":
             return "needs at least one entry" + _example(model, path)
     optional = field is None or not field.is_required()
-    return _wrong_type(details["type"], value, optional) or details["msg"]
+    wrong = _wrong_type(details["type"], value, optional) or details["msg"]
+    return wrong + _example(model, path) if details["type"].startswith("int_") else wrong
 
 
 def _is_secret(model: type[BaseModel], path: Path) -> bool:
@@ -114,7 +117,7 @@ def _shown(value: object) -> str:
 
 
 def _number(limit: object) -> str:
-    return f"{limit:g}" if isinstance(limit, int | float) else str(limit)
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 
 def _one_of(value: object, expected: str) -> str:

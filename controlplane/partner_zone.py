@@ -17,6 +17,8 @@ from policies.zone import AuthenticationMode as AuthenticationModeName
 
 KIND = "PartnerZone"
 MAX_SERVICE_ACCOUNT = 255
+MAX_LIMIT = 2**63 - 1
+"""An int64, which every tool that reads manifests can hold."""
 
 
 def _checked(check: Callable[[str], str | None]) -> AfterValidator:
@@ -61,7 +63,7 @@ ZoneName = Annotated[str, _checked(check_zone_name)]
 ServiceAccount = Annotated[str, _checked(_check_service_account)]
 RequiredText = Annotated[str, _checked(_check_required_text)]
 Regex = Annotated[str, _checked(_check_regex)]
-Limit = Annotated[int, Field(gt=0)]
+Limit = Annotated[int, Field(gt=0, le=MAX_LIMIT)]
 
 
 class _Resource(BaseModel):
@@ -92,9 +94,14 @@ class Partner(_Resource):
 
 
 class TrafficControlPolicies(_Resource):
-    max_produce_rate: Limit | None = None
-    max_consume_rate: Limit | None = None
-    limit_commit_offset: Limit | None = None
+    """Of all connections of the zone together; what is left out has no limit."""
+
+    max_produce_rate: Limit | None = Field(default=None, examples=["1048576"])
+    """Bytes of record batches per second, as they travel: compressed."""
+    max_consume_rate: Limit | None = Field(default=None, examples=["1048576"])
+    """The same, to consumers."""
+    limit_commit_offset: Limit | None = Field(default=None, examples=["600"])
+    """Requests that commit offsets, per minute."""
 
 
 class AddedHeader(_Resource):

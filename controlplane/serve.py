@@ -1,36 +1,34 @@
-"""The composition root of `zonegate serve`: settings, zones and credentials in, one running gateway out."""
+"""The composition root of `zonegate serve`: settings, zones and credentials in, one running gateway out.
+
+With several workers this process supervises (`controlplane/supervisor.py`), and each worker (`controlplane/worker.py`)
+runs what is here for one gateway.
+"""
 
 import asyncio
-import contextlib
 import logging
-import os
 import signal
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path as FilePath
 from time import time
 from typing import NamedTuple, Protocol
 
 import uvloop
 
-from controlplane.audit_log import AuditLog, open_audit_log
-from controlplane.authentication_modes import unusable_modes
 from controlplane.certificates import ListenerCertificates
-from controlplane.cluster_tls_files import ClusterTls
-from controlplane.descriptors import PER_CLIENT, RESERVED, clients_that_fit, raise_limit
 from controlplane.expiry_warnings import ExpiryWarnings
-from controlplane.http import AdminServer, Observed, create_app
+from controlplane.http import Observed, create_app
+from controlplane.inputs import Inputs, Sources
 from controlplane.last_used import LastUsedWriter
 from controlplane.logs import configure_logging
-from controlplane.problems import field_name
-from controlplane.settings import Settings, load_settings
-from controlplane.settings_fields import HostPort
+from controlplane.process import handle_signals, listen_message, say_ready, start_admin
+from controlplane.settings import Settings
+from controlplane.start_errors import StartError
+from controlplane.supervisor import supervise
 from controlplane.watch import DesiredState
+from controlplane.yaml_source import read_text
 from policies.credentials import Credential
 from policies.zone import Zone
-from proxy.config import GatewayConfig
-from proxy.gateway import Gateway
-from proxy.routing import ListenError, why_not_bound
+from proxy.routing import ListenError
 from proxy.tls import ServerTls
 
 POLL_SECONDS = 0.5
@@ -58,94 +56,74 @@ class DataPlane(Observed, Protocol):
     def use_tls(self, tls: Mapping[str, ServerTls]) -> None: ...
 
 
-class StartError(Exception):
-    """The process cannot serve; the message says which address and which setting."""
-
-
 class _Followed(NamedTuple):
     desired: DesiredState
     certificates: ListenerCertificates
 
 
-def run(config: FilePath | None, zones_dir: FilePath) -> None:
-    """Serves until a signal. Raises ConfigurationError or StartError."""
-    settings = load_settings(config, os.environ)
-    admin = settings.passthrough.username if settings.passthrough is not None else None
-    unusable = unusable_modes(settings.gateway_config())
-    desired = DesiredState(zones_dir, settings.credentials_file, settings.cluster.id, admin, unusable)
-    cluster_tls = ClusterTls(settings.cluster.cluster_config(), str(config or "environment"))
-    audit_log = open_audit_log(settings.audit)
+def run(config: FilePath | None, zones_dir: FilePath, workers: int | None = None) -> None:
+    """Serves until a signal. Raises ConfigurationError or StartError. `workers` counts more than the settings'."""
+    sources = Sources(config, read_text(config, str(config)) if config is not None else None, zones_dir)
+    settings = sources.settings()
+    if workers is not None:
+        settings = settings.model_copy(update={"workers": workers})
+    several = settings.workers > 1
+    inputs = Inputs(settings, sources, shared=several)
     configure_logging(settings.log)
-    with audit_log if audit_log is not None else contextlib.nullcontext():
-        uvloop.run(_main(settings, desired, cluster_tls, audit_log))
+    with inputs.writing():
+        uvloop.run(supervise(inputs, sources) if several else _main(inputs))
 
 
-async def _main(settings: Settings, desired: DesiredState, cluster_tls: ClusterTls, audit_log: AuditLog | None) -> None:
-    sink = audit_log.append if audit_log is not None else None
-    gateway = Gateway(_fit_descriptors(settings.gateway_config()), desired.zones, desired.credentials, sink)
-    if audit_log is not None:
-        gateway.metrics.registry.register(audit_log)
-    following = asyncio.create_task(cluster_tls.follow(gateway.use_cluster_tls), name="follow cluster TLS")
-    try:
-        await serve(settings, desired, gateway)
-    finally:
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
-
-
-def _fit_descriptors(config: GatewayConfig) -> GatewayConfig:
-    """The same with no more connections than there are descriptors for: whoever is one too many is turned away with a
-    reason, rather than accepted and then left without a broker."""
-    descriptors = raise_limit()
-    wanted, fitting = config.limits.connections, clients_that_fit(descriptors)
-    if wanted <= fitting:
-        return config
-    logger.warning(
-        "limits.connections is %d, but %d open files are enough for %d clients only, and no more are let in; raise the "
-        "limit of open files (ulimit -n, LimitNOFILE) to %d or lower limits.connections",
-        wanted,
-        descriptors,
-        fitting,
-        wanted * PER_CLIENT + RESERVED,
-        extra={"event": "too_few_descriptors"},
-    )
-    return replace(config, limits=replace(config.limits, connections=fitting))
+async def _main(inputs: Inputs) -> None:
+    gateway = inputs.gateway()
+    async with inputs.following_cluster_tls(gateway):
+        await serve(inputs.settings, inputs.desired, gateway)
 
 
 async def serve(settings: Settings, desired: DesiredState, gateway: DataPlane) -> None:
     """Runs the gateway and its admin interface until SIGTERM or SIGINT; a second signal ends the process at once."""
     certificates = ListenerCertificates(settings.gateway_config().listeners)
-    gateway.use_tls(certificates.in_force)
     stopping = asyncio.Event()
-    _handle_signals(stopping)
-    admin = AdminServer(create_app(gateway), settings.admin_listen)
+    handle_signals(stopping, (signal.SIGTERM, signal.SIGINT))
+    admin = start_admin(create_app(gateway), settings.admin_listen)
     try:
-        admin.start()
-    except OSError as error:
-        raise StartError(_bind_message(why_not_bound(error), "admin_listen", settings.admin_listen)) from None
-    desired.report()
-    certificates.report()
-    last_used = LastUsedWriter(settings.credentials_file)
-    try:
-        await _run_until(stopping, settings, _Followed(desired, certificates), gateway, last_used)
+        await serve_until(stopping, settings, desired, certificates, gateway, lambda: say_ready(settings))
     finally:
-        logger.info("stopping", extra={"event": "stopping"})
-        await gateway.stop()
-        await asyncio.to_thread(last_used.write, gateway.credentials_used())
         await admin.stop()
         logger.info("stopped", extra={"event": "stopped"})
 
 
-async def _run_until(
-    stopping: asyncio.Event, settings: Settings, followed: _Followed, gateway: DataPlane, last_used: LastUsedWriter
+async def serve_until(
+    stopping: asyncio.Event,
+    settings: Settings,
+    desired: DesiredState,
+    certificates: ListenerCertificates,
+    gateway: DataPlane,
+    on_serving: Callable[[], None],
 ) -> None:
-    """Waits for the signal, while the gateway starts and follows its files; what fails in these two ends it."""
-    running = asyncio.create_task(_start(settings, gateway), name="start")
-    following = asyncio.create_task(_follow(followed, gateway), name="follow")
-    keeping = asyncio.create_task(_keep_books(followed.desired, gateway, last_used), name="credentials")
-    waiting = asyncio.create_task(stopping.wait(), name="signal")
-    tasks = {running, following, keeping, waiting}
+    """Runs the gateway, which follows its files, until the event; whatever ends it, it ends gracefully. `on_serving` is
+    called once partners can come."""
+    gateway.use_tls(certificates.in_force)
+    desired.report()
+    certificates.report()
+    last_used = LastUsedWriter(settings.credentials_file)
+    try:
+        await _run_until(
+            stopping,
+            start=_start(settings, gateway, on_serving),
+            follow=_follow(_Followed(desired, certificates), gateway),
+            credentials=_keep_books(desired, gateway, last_used),
+        )
+    finally:
+        logger.info("stopping", extra={"event": "stopping"})
+        await gateway.stop()
+        await asyncio.to_thread(last_used.write, gateway.credentials_used())
+
+
+async def _run_until(stopping: asyncio.Event, **parts: Coroutine[object, object, None]) -> None:
+    """Waits for the event, while these run; what fails in one of them ends all."""
+    tasks = {asyncio.create_task(part, name=name) for name, part in parts.items()}
+    tasks.add(asyncio.create_task(_wait(stopping), name="signal"))
     try:
         while not stopping.is_set():
             done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -157,22 +135,19 @@ async def _run_until(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _start(settings: Settings, gateway: DataPlane) -> None:
+async def _wait(stopping: asyncio.Event) -> None:
+    await stopping.wait()
+
+
+async def _start(settings: Settings, gateway: DataPlane, on_serving: Callable[[], None]) -> None:
     reminding = asyncio.create_task(_remind(gateway), name="remind")
     try:
         await gateway.start()
     except ListenError as error:
-        raise StartError(_listen_message(error, settings)) from error
+        raise StartError(listen_message(error, settings)) from error
     finally:
         reminding.cancel()
-    logger.info(
-        "gateway is ready",
-        extra={
-            "event": "ready",
-            "listen": ", ".join(str(listener.listen) for _, listener in settings.all_listeners()),
-            "advertised_host": ", ".join(listener.advertised_host for _, listener in settings.all_listeners()),
-        },
-    )
+    on_serving()
 
 
 async def _remind(gateway: DataPlane) -> None:
@@ -201,28 +176,3 @@ async def _keep_books(desired: DesiredState, gateway: DataPlane, last_used: Last
         await asyncio.to_thread(warnings.check, desired.credentials, time())
         await asyncio.sleep(BOOKS_SECONDS)
         await asyncio.to_thread(last_used.write, gateway.credentials_used())
-
-
-def _handle_signals(stopping: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: int) -> None:
-        if stopping.is_set():
-            os._exit(128 + number)
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
-
-
-def _listen_message(error: ListenError, settings: Settings) -> str:
-    """Which setting the port comes from."""
-    configs = settings.gateway_config().listeners
-    position = next(position for position, config in enumerate(configs) if config.name == error.listener)
-    at, _ = settings.all_listeners()[position]
-    setting = ("listen",) if error.broker_id is None else ("broker_ports", "start")
-    return _bind_message(error.reason, field_name((*at, *setting)), HostPort(error.host, error.port))
-
-
-def _bind_message(reason: str, setting: str, address: HostPort) -> str:
-    return f"{setting}: {address} {reason}; free it or set another address"

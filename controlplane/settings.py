@@ -34,6 +34,7 @@ from controlplane.settings_fields import (
     Number,
     Reauthentication,
     Section,
+    Workers,
 )
 from controlplane.yaml_source import Document, read_text, single_document
 from protocol.oauthbearer import OAUTHBEARER
@@ -65,6 +66,7 @@ class Settings(ListenerSettings):
     limits: LimitSettings = LimitSettings()
     passthrough: PassthroughSettings | None = None
     audit: AuditSettings = AuditSettings()
+    workers: Workers = 1
     _base: FilePath = PrivateAttr(default=FilePath())
 
     def based_on(self, base: FilePath) -> "Settings":
@@ -140,9 +142,10 @@ def setting_paths(model: type[BaseModel] = Settings, prefix: Path = ()) -> Itera
             yield (*prefix, name)
 
 
-def load_settings(file: FilePath | None, environment: Mapping[str, str]) -> Settings:
-    """The settings of a file and the environment; of the environment alone when there is no file."""
-    source = _read(file)
+def load_settings(file: FilePath | None, environment: Mapping[str, str], text: str | None = None) -> Settings:
+    """The settings of a file and the environment; of the environment alone when there is no file. `text` is what the
+    file held when it was read before."""
+    source = _read(file, text)
     problems = list(_overlay(source, environment))
     try:
         settings = Settings.model_validate(source.document.data)
@@ -156,10 +159,10 @@ def load_settings(file: FilePath | None, environment: Mapping[str, str]) -> Sett
     return settings.based_on(base)
 
 
-def _read(file: FilePath | None) -> _Source:
+def _read(file: FilePath | None, text: str | None) -> _Source:
     if file is None:
         return _Source(Document("environment", {}), has_file=False)
-    document = single_document(read_text(file, str(file)), str(file))
+    document = single_document(read_text(file, str(file)) if text is None else text, str(file))
     if document.data is None:
         document.data = {}
     if not isinstance(document.data, dict):

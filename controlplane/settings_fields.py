@@ -93,5 +93,11 @@ def _check_reauthentication(seconds: float) -> float:
 Reauthentication = Annotated[float, Number, Field(ge=0, allow_inf_nan=False), AfterValidator(_check_reauthentication)]
 
 
+MAX_WORKERS = 128
+"""More than the processors of any machine this runs on: a slip of the hand must not start thousands of processes."""
+
+Workers = Annotated[int, Number, Field(ge=1, le=MAX_WORKERS)]
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)

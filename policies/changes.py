@@ -5,7 +5,16 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from policies.credentials import Credential
-from policies.zone import Zone
+from policies.zone import Zone, ZoneLimits
+
+
+@dataclass(frozen=True, slots=True)
+class LimitChange:
+    """One limit that is another one now; None is without limit."""
+
+    name: str
+    before: int | None
+    after: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +28,7 @@ class ZoneChange:
     aliases_added: tuple[str, ...] = ()
     aliases_removed: tuple[str, ...] = ()
     aliases_changed: tuple[str, ...] = ()
+    limits: tuple[LimitChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +54,8 @@ def zone_changes(before: Iterable[Zone], after: Iterable[Zone]) -> list[ZoneChan
 def _whole(zone: Zone, change: Literal["created", "removed"]) -> ZoneChange:
     names = tuple(alias.name for alias in zone.aliases)
     if change == "created":
-        return ZoneChange(zone, change, aliases_added=names)
-    return ZoneChange(zone, change, aliases_removed=names)
+        return ZoneChange(zone, change, aliases_added=names, limits=_limits(ZoneLimits(), zone.limits))
+    return ZoneChange(zone, change, aliases_removed=names, limits=_limits(zone.limits, ZoneLimits()))
 
 
 def _changed(before: Zone, after: Zone) -> ZoneChange:
@@ -57,7 +67,15 @@ def _changed(before: Zone, after: Zone) -> ZoneChange:
         tuple(name for name in new if name not in old),
         tuple(name for name in old if name not in new),
         tuple(name for name, alias in new.items() if name in old and alias != old[name]),
+        _limits(before.limits, after.limits),
     )
+
+
+def _limits(before: ZoneLimits, after: ZoneLimits) -> tuple[LimitChange, ...]:
+    limits = (
+        LimitChange(each.name, getattr(before, each.name), getattr(after, each.name)) for each in fields(ZoneLimits)
+    )
+    return tuple(limit for limit in limits if limit.before != limit.after)
 
 
 def credential_changes(before: Iterable[Credential], after: Iterable[Credential]) -> list[CredentialChange]:

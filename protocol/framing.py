@@ -77,6 +77,16 @@ class FrameReader:
         return self._sink_bytes > 0 or (self._chunks_bytes > 0 and not self.held)
 
     @property
+    def missing(self) -> int:
+        """Bytes of a streamed frame that are still to come."""
+        return self._sink_bytes
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept back that was received."""
+        return self._chunks_bytes > 0
+
+    @property
     def streaming(self) -> bool:
         """True while the rest of a streamed frame is missing."""
         return self._sink_bytes > 0

@@ -29,6 +29,7 @@ from protocol.error_codes import ErrorCode
 from protocol.schema import API_NAMES, ZERO_ID
 from proxy.mechanisms.mechanism import Principal
 from proxy.resources import Resource, ResourceType, operation, topic_id_text
+from proxy.traffic import Kind
 
 FORMAT_VERSION: Final = 1
 
@@ -277,6 +278,8 @@ class Audit:
                 aliases: tuple[str, ...] = getattr(each, name)
                 if aliases:
                     fields |= {name: list(aliases[:MAX_LISTED_ALIASES]), f"{name}_count": len(aliases)}
+            for limit in each.limits:
+                fields |= {f"{limit.name}_before": limit.before, limit.name: limit.after}
             self.write("zone_change", fields | {"sessions_ended": sessions_ended.get(each.zone.name, 0)})
 
     def credentials_changed(self, changes: Iterable[CredentialChange], sessions_ended: Mapping[str, int]) -> None:
@@ -297,6 +300,20 @@ class Audit:
             "sessions_ended": sessions_ended,
         }
         self.write("credential_change", fields)
+
+    # limits
+
+    def throttling_started(self, zone: str, kind: Kind, limit: int) -> None:
+        """A zone's connections are throttled from now on; `limit` is in the unit of its definition."""
+        self.write("throttling_started", {"zone": zone, "kind": kind.value, "limit": limit})
+
+    def throttling_ended(
+        self, zone: str, kind: Kind, limit: int, seconds: float, throttled_requests: int, used: int
+    ) -> None:
+        """Its connections were throttled for so long; all of them together used so much in that time."""
+        fields: Fields = {"zone": zone, "kind": kind.value, "limit": limit, "seconds": seconds}
+        counted = "commits" if kind is Kind.COMMIT else "record_bytes"
+        self.write("throttling_ended", fields | {"throttled_requests": throttled_requests, counted: used})
 
     # all of them
 

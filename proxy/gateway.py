@@ -6,6 +6,7 @@ import logging
 import ssl
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from math import inf
 from time import monotonic, time
 from typing import Any, Final
 
@@ -30,14 +31,19 @@ from proxy.mechanisms.passthrough import PassthroughTokens, with_tokens
 from proxy.mechanisms.plain import Plain
 from proxy.mechanisms.scram import ScramSha512
 from proxy.metrics import GatewayMetrics
-from proxy.routing import Listener, ListenError, Routing
+from proxy.routing import Claim, Listener, ListenError, Routing
 from proxy.services import Services
+from proxy.throttled_zones import ThrottledZones
 from proxy.tls import ServerTls, server_tls
+from proxy.traffic_metrics import TrafficMetrics
 from proxy.zones import ZoneRegistry
 
 _log = logging.getLogger("zonegate.gateway")
 
 DEADLINE_CHECK_SECONDS: Final = 0.5
+
+LEARN_SECONDS: Final = 5.0
+"""Between two questions for topic ids that clients have made necessary: anybody can name an unknown one."""
 """Whatever ends a session because of the time ends it within a second."""
 
 CUT_OFF_SECONDS: Final = 1.0
@@ -59,12 +65,18 @@ class Gateway:
         zones: Sequence[Zone],
         credentials: Sequence[Credential],
         audit_sink: Sink | None = None,
+        claim: Claim | None = None,
     ) -> None:
+        """`claim` is for one of several processes that serve the same ports."""
         self.metrics = GatewayMetrics()
         self._config = config
         self._tasks: set[asyncio.Task[None]] = set()
         limits = config.limits
-        registry = ZoneRegistry(self.metrics, burst_seconds=limits.burst_seconds)
+        registry = ZoneRegistry(
+            self.metrics,
+            burst_seconds=limits.burst_seconds,
+            on_throttled=lambda limiter, units, wait: self._throttled.note(limiter, units, wait),
+        )
         registry.apply(zones, credentials)
         self._served = zones, credentials
         budget = MemoryBudget(limits.assembly_bytes, limits.assembly_bytes_per_zone)
@@ -82,16 +94,23 @@ class Gateway:
             self.passthrough = PassthroughTokens(config.passthrough)
             mechanisms = with_tokens(mechanisms, self.passthrough)
         self.audit = Audit(audit_sink, lambda username: registry.account(username) is not None or username == admin)
+        self._throttled = ThrottledZones(self.audit, registry)
+        self.metrics.registry.register(TrafficMetrics(registry))
         self._expiries = Expiries(credentials, time())
         self._services = Services(
             config, registry, cluster, self.metrics, budget, self._spawn, mechanisms, audit=self.audit
         )
-        self._services.routing = Routing(config.listeners, self._accept)
+        self._services.routing = Routing(config.listeners, self._accept, claim)
         self._credential_use = CredentialUse(self._services)
         self.metrics.registry.register(self._credential_use)
         self._started = False
+        self._learnt_at = -inf
         self._stopping = False
         self._unopened = ""
+
+    @property
+    def zones(self) -> ZoneRegistry:
+        return self._services.zones
 
     @property
     def ready(self) -> bool:
@@ -160,6 +179,12 @@ class Gateway:
             # clients that name an id which isn't known yet ask for metadata, from which it is learnt
             _log.warning("topic ids are not known yet", extra={"event": "topic_ids", "problem": str(error)})
 
+    def _learn_missed_ids(self, now: float) -> None:
+        """A topic that was created since: its metadata may have passed through another process of this gateway."""
+        if now - self._learnt_at > LEARN_SECONDS and self._services.zones.take_missed_id():
+            self._learnt_at = now
+            self._spawn(self._learn_topic_ids(), "learn topic ids")
+
     async def _open_ports(self, broker_ids: Iterable[int]) -> None:
         """A broker that has joined later gets its port; until it is open, no client hears of the broker."""
         try:
@@ -196,6 +221,8 @@ class Gateway:
             for session in list(self._services.sessions):
                 session.check_deadlines(now)
             self._services.admission.report(now)
+            self._learn_missed_ids(now)
+            self._throttled.tick()
             self.audit.tick()
 
     def _note_expiries(self) -> None:
@@ -226,6 +253,7 @@ class Gateway:
         before, self._served = self._served, (zones, credentials)
         self.audit.zones_changed(zone_changes(before[0], zones), ended_zones)
         self.audit.credentials_changed(credential_changes(before[1], credentials), ended_credentials)
+        self._throttled.tick()
         if self._started:
             self._spawn(self._learn_topic_ids(), "learn topic ids")
 
@@ -254,6 +282,7 @@ class Gateway:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._throttled.finish()
         self.audit.finish()
         self.audit.write("gateway_stop", {})
         _log.info("stopped", extra={"event": "stopped"})

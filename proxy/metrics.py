@@ -60,6 +60,8 @@ class GatewayMetrics(Collector):
         """(zone, API, error name) -> refused entries"""
         self.broker_refusals: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         """(zone, API, error name) -> times that the cluster refused the gateway's own user"""
+        self.joined_commits: defaultdict[str, int] = defaultdict(int)
+        """zone -> OffsetCommits that were handled together with an earlier one"""
         self.connections: defaultdict[str, int] = defaultdict(int)
         """zone -> authenticated connections now"""
         self.connections_opened = 0
@@ -119,7 +121,12 @@ class GatewayMetrics(Collector):
         )
         for refusal, count in self.broker_refusals.items():
             refused.add_metric(refusal, count)
-        yield from (requests, received, sent, seconds, errors, refused)
+        joined = CounterMetricFamily(
+            "zonegate_joined_commits", "OffsetCommits handled together with an earlier one.", labels=["zone"]
+        )
+        for zone, count in self.joined_commits.items():
+            joined.add_metric([zone], count)
+        yield from (requests, received, sent, seconds, errors, refused, joined)
 
     def _collect_aliases(self) -> Iterator[Metric]:
         labels = ["zone", "alias", "api"]

@@ -22,6 +22,7 @@ from protocol.headers import (
     response_head,
 )
 from protocol.session_state import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE
+from proxy.apis import joined_commit
 from proxy.apis.plan import RequestPlan
 from proxy.broker import BrokerConnection
 from proxy.close import CloseReason
@@ -36,6 +37,7 @@ from proxy.exchange import (
     Send,
 )
 from proxy.flow import Hold, ReadGate
+from proxy.joined_requests import take_joined
 from proxy.metrics import ApiMeter
 from proxy.resources import Resource
 from proxy.throttling import Throttle
@@ -89,6 +91,9 @@ class Client(Protocol):
     def settle(self) -> None:
         """Less is in memory for requests that are being worked on."""
 
+    def seconds_open(self) -> float:
+        """Until the client must have signed in again."""
+
     def drained(self) -> None:
         """While draining: no request is waiting for an answer any more."""
 
@@ -113,6 +118,12 @@ class Pipeline:
         self.brokers = brokers
         self.requests = 0
         self.draining = False
+        self.limited = False
+        """Whether the zone has any limit."""
+        self.was_behind = False
+        """What comes next was here before the last answer: it has waited behind another."""
+        self.taken_along = 0
+        """Requests that come next and have been taken together with an earlier one."""
         self.pending_bytes = 0
         """In memory for requests that are being worked on and for answers that wait for an earlier one."""
         self._max_pending = limits.pending_bytes
@@ -139,33 +150,44 @@ class Pipeline:
             if isinstance(exchange, TypedExchange):
                 exchange.leave_turn()
         self._queue.clear()
-        self._throttle.leave()
+        self._throttle.leave(self.client.reader.missing)
 
     # limits
 
     def apply_limits(self) -> None:
         """The zone has other limits than before."""
-        self.client.reader.admit = self._throttle.admit if self.zone().traffic.limited else None
+        self.limited = self.zone().traffic.limited
+        self._throttle.has_waited = False
+        self.client.reader.admit = self._throttle.admit if self.limited else None
+        if not self.limited:
+            self._throttle.lift()
 
     def charge(self, kind: Kind, units: float) -> None:
         """Count towards a limit of the zone."""
-        if self.zone().traffic.limited:
+        if self.limited:
             self._throttle.charge(kind, units)
 
     def refund(self, kind: Kind, units: float) -> None:
         """Of what was charged, so much was not used."""
-        if self.zone().traffic.limited:
+        if self.limited:
             self._throttle.refund(kind, units)
 
     def throttle_time(self, kind: Kind) -> int:
         """What a response tells, in milliseconds."""
-        return self._throttle.told(kind) if self.zone().traffic.limited else 0
+        return self._throttle.told(kind) if self.limited else 0
 
     # requests
 
     def on_request(self, data: bytes, start: int, end: int) -> None:
         """One whole request. Raises ClientProtocolError."""
         self.requests += 1
+        if self.taken_along:
+            self.taken_along -= 1
+            return
+        self.take(data, start, end)
+
+    def take(self, data: bytes, start: int, end: int) -> None:
+        """One whole request that hasn't been taken yet. Raises ClientProtocolError."""
         plan, body = self._plan(data, start, end)
         if plan is None:
             self._answer_locally(data, start, end, PEEK.unpack_from(data, start)[1])
@@ -173,6 +195,10 @@ class Pipeline:
         on_bytes = plan.entry.on_bytes
         if on_bytes is not None and on_bytes(self, plan, data, start, body, end):
             return
+        if plan.key == joined_commit.KEY and self._throttle.has_waited:
+            self.taken_along = take_joined(self, plan, data, start, body, end)
+            if self.taken_along:
+                return
         self._take_typed(plan, data, start, body, end)
 
     def on_token(self, data: bytes, start: int, end: int) -> None:
@@ -237,6 +263,22 @@ class Pipeline:
     def _take_typed(self, plan: RequestPlan, data: bytes, start: int, body: int, end: int) -> None:
         handler = plan.entry.handler
         assert handler is not None
+        call, pending = self.decode_call(plan, data, body, end)
+        exchange = TypedExchange(self, plan, PEEK.unpack_from(data, start)[3], end - start, call)
+        outcome = handler(call)
+        exchange.charge()
+        if isinstance(outcome, Send):
+            for broker_request in outcome.requests:
+                self.send_typed(broker_request, None)
+            exchange.meter.observe(0.0, end - start, 0)
+            if outcome.close is not None:
+                self.client.close(outcome.close)
+            return
+        self.place(exchange, end - start + pending)
+        exchange.go_on(outcome)
+
+    def decode_call(self, plan: RequestPlan, data: bytes, body: int, end: int) -> tuple[Call, int]:
+        """A request, and what it takes in memory besides its bytes. Raises ClientProtocolError."""
         elements = Elements(self._max_elements)
         try:
             # brokers ignore the rest, too: librdkafka's Metadata request for all topics has three bytes too many
@@ -247,26 +289,23 @@ class Pipeline:
         call = Call(
             plan.key, plan.version, request, plan.response, zone, self.endpoints, self.brokers, self.client.on_refused
         )
-        meter = zone.meter(plan.key)
-        exchange = TypedExchange(self, plan, PEEK.unpack_from(data, start)[3], end - start, call)
-        outcome = handler(call)
-        exchange.charge()
-        if isinstance(outcome, Send):
-            for broker_request in outcome.requests:
-                self.send_typed(broker_request, None)
-            meter.observe(0.0, end - start, 0)
-            if outcome.close is not None:
-                self.client.close(outcome.close)
-            return
+        return call, elements.count * ELEMENT_BYTES
+
+    def place(self, exchange: Exchange, pending: int) -> None:
+        """Give a decoded request its place in the queue; `pending` is what it takes in memory."""
         self.enqueue(exchange)
-        self._note_pending(exchange, end - start + elements.count * ELEMENT_BYTES)
-        exchange.go_on(outcome)
+        self._note_pending(exchange, pending)
 
     def enqueue(self, exchange: Exchange) -> None:
         """Give a request its place in the queue."""
         self._queue.append(exchange)
         if len(self._queue) >= self._max_in_flight:
             self.hold(Hold.IN_FLIGHT)
+
+    @property
+    def pending_room(self) -> int:
+        """Bytes that further requests may take in memory."""
+        return self._max_pending - self.pending_bytes
 
     def _note_pending(self, exchange: Exchange, size: int) -> None:
         exchange.pending += size
@@ -280,6 +319,8 @@ class Pipeline:
         self.client.gate.hold(reason)
 
     def release(self, reason: Hold) -> None:
+        if reason is not Hold.THROTTLED and self.client.reader.held:
+            self.was_behind = self.client.reader.keeps
         self.client.gate.release(reason)
         if self.client.reader.held and not self.client.gate.holds(HOLDS_REQUESTS):
             self.client.resume_soon()

@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import ssl
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -23,6 +23,9 @@ BACKLOG = 512
 
 Accept = Callable[["Listener", int | None], asyncio.Protocol]
 """(listener, broker id or None on the bootstrap port) -> the protocol of a new connection"""
+
+Claim = Callable[[str, int], Awaitable[None]]
+"""Makes a port (host, number) this gateway's, before its processes share it. Raises OSError."""
 
 _ID: Final = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 
@@ -80,9 +83,10 @@ class ServerNames:
 class Listener:
     """One configured listener, with the ports or names of its brokers. `endpoint` answers from what is open."""
 
-    def __init__(self, config: ListenerConfig, accept: Accept) -> None:
+    def __init__(self, config: ListenerConfig, accept: Accept, claim: Claim | None = None) -> None:
         self.config = config
         self._accept = accept
+        self._claim = claim
         self._servers: dict[int | None, asyncio.Server] = {}
         self._brokers: set[int] = set()
         self._has_unmapped = False
@@ -159,8 +163,14 @@ class Listener:
         if self._stopped:
             return
         try:
+            if self._claim is not None:
+                await self._claim(self.config.host, port)
             self._servers[broker_id] = await asyncio.get_running_loop().create_server(
-                lambda: self._accept(self, broker_id), self.config.host, port, backlog=BACKLOG
+                lambda: self._accept(self, broker_id),
+                self.config.host,
+                port,
+                backlog=BACKLOG,
+                reuse_port=self._claim is not None,
             )
         except OSError as error:
             raise ListenError(self.config, port, broker_id, error) from error
@@ -179,8 +189,9 @@ class Listener:
 class Routing:
     """All listeners of a gateway."""
 
-    def __init__(self, configs: Sequence[ListenerConfig], accept: Accept) -> None:
-        self.listeners = tuple(Listener(config, accept) for config in configs)
+    def __init__(self, configs: Sequence[ListenerConfig], accept: Accept, claim: Claim | None = None) -> None:
+        """With `claim`, other processes listen on the same ports, and the system gives some connections to each."""
+        self.listeners = tuple(Listener(config, accept, claim) for config in configs)
         self._opening = asyncio.Lock()
 
     async def open(self, broker_ids: Iterable[int]) -> None:

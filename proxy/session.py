@@ -341,6 +341,13 @@ class ClientSession(asyncio.Protocol):
             self.run(self.reader.release)
             self._end_half_closed()
 
+    def seconds_open(self) -> float:
+        """Until the client must have signed in again, for its session's sake or its proof's."""
+        principal = self._authentication.principal
+        expires = principal.expires if principal is not None else None
+        seconds = self._life.open_until - monotonic()
+        return seconds if expires is None else min(seconds, expires - time())
+
     def drained(self) -> None:
         if self._state is SessionState.DRAINING:
             self.close(*self._ending)

@@ -44,6 +44,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._protocol: asyncio.Protocol | None = None
         self._closing = False
+        self._ended = False
+        """The client has ended its side of TLS; it is told as the end of a plain connection, when reading goes on."""
         self._problem: ssl.SSLError | None = None
         raw.set_protocol(self)
 
@@ -117,9 +119,14 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._protocol.data_received(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         self._flush()  # answers to key updates, or an alert
         if is_end:
-            self.close()
+            self._ended = True
+            self._end()
         elif self._problem is not None:
             self.abort()
+
+    def _end(self) -> None:
+        if self._ended and self.is_reading():
+            self.close()
 
     def _flush(self) -> None:
         if self._outgoing.pending and not self._raw.is_closing():
@@ -157,6 +164,10 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
 
     def resume_reading(self) -> None:
         self._raw.resume_reading()
+        if self._ended:
+            # after what is due already, which may pause again
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._end)
 
     def is_reading(self) -> bool:
         return self._raw.is_reading()

@@ -45,6 +45,12 @@ class Rounds(Protocol):
     def throttle_time(self, kind: Kind) -> int: ...
 
 
+class Taker(Protocol):
+    """Who works with the broker's responses."""
+
+    def take(self, index: int, message: Message) -> None: ...
+
+
 class TypedExchange(Exchange):
     """A request that a handler works on, in one or several rounds."""
 
@@ -150,10 +156,10 @@ class TypedExchange(Exchange):
 class Part:
     """One of a handler's requests to the broker."""
 
-    __slots__ = ("_exchange", "_flexible", "_index", "_struct", "broker_correlation_id")
+    __slots__ = ("_flexible", "_index", "_struct", "_taker", "broker_correlation_id")
 
-    def __init__(self, exchange: TypedExchange, index: int, request: BrokerRequest) -> None:
-        self._exchange = exchange
+    def __init__(self, taker: Taker, index: int, request: BrokerRequest) -> None:
+        self._taker = taker
         self._index = index
         self._struct = response_struct(request.api_key, request.version)
         self._flexible = self._struct.flexible
@@ -164,7 +170,7 @@ class Part:
             message = decode(self._struct, data, response_body(data, start, end, self._flexible), end)
         except DecodeError as error:
             raise BrokerProtocolError(str(error)) from None
-        self._exchange.take(self._index, message)
+        self._taker.take(self._index, message)
 
     def on_head(self, data: bytes, start: int, size: int) -> Sink | None:
         return None

@@ -22,7 +22,7 @@ from proxy.metrics import AliasMeter, ApiMeter, GatewayMetrics
 from proxy.ownership import SoleOwners
 from proxy.pending_commits import PendingCommits
 from proxy.subscriptions import Subscriptions
-from proxy.traffic import Clock, ZoneTraffic
+from proxy.traffic import Clock, OnThrottled, Sharing, ZoneTraffic, nobody_listens
 
 PLAIN: Final = 0
 COMPACT: Final = 1
@@ -91,6 +91,8 @@ class ZoneState:
             alias.name.encode(): Route(alias, metrics.alias(rules.name, alias.name)) for alias in rules.aliases
         }
         self.routes_by_id: dict[bytes, Route] = {}
+        self.missed_id = False
+        """A client has named a topic id that isn't known."""
 
     def meter(self, api_key: int) -> ApiMeter:
         meter = self._meters.get(api_key)
@@ -146,7 +148,10 @@ class ZoneState:
     def alias_with_id(self, alias_id: bytes) -> Alias | None:
         """The alias of a virtual id that a client names."""
         route = self.routes_by_id.get(alias_id)
-        return route.alias if route is not None else None
+        if route is None:
+            self.missed_id = True
+            return None
+        return route.alias
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +175,17 @@ class ZoneRegistry:
     """All zones and credentials. `apply` swaps them whole."""
 
     def __init__(
-        self, metrics: GatewayMetrics, clock: Clock = monotonic, burst_seconds: float = Limits().burst_seconds
+        self,
+        metrics: GatewayMetrics,
+        clock: Clock = monotonic,
+        burst_seconds: float = Limits().burst_seconds,
+        on_throttled: OnThrottled = nobody_listens,
     ) -> None:
         self._metrics = metrics
         self._clock = clock
         self._burst_seconds = burst_seconds
+        self._on_throttled = on_throttled
+        self._sharing: Sharing | None = None
         self._id_key = b""
         self.zones: dict[str, ZoneState] = {}
         self._accounts: dict[str, Account] = {}
@@ -209,7 +220,7 @@ class ZoneRegistry:
             if known is not None and known.rules.zone == zone:
                 states[zone.name] = known
                 continue
-            traffic = known.traffic if known is not None else ZoneTraffic(zone.name, self._clock, self._burst_seconds)
+            traffic = known.traffic if known is not None else self._new_traffic(zone.name)
             traffic.configure(zone.limits)
             states[zone.name] = ZoneState(ZoneRules(zone), self._metrics, self._id_key, traffic)
             if known is not None:
@@ -229,6 +240,23 @@ class ZoneRegistry:
             zone.service_account: Account(zone.name, zone.authentication, grouped.get(zone.name, ())) for zone in zones
         }
         return Changes(frozenset(shrunken), frozenset(revoked))
+
+    def take_missed_id(self) -> bool:
+        """Whether a client has named a topic id that isn't known, since this was last asked."""
+        missed = [state for state in self.zones.values() if state.missed_id]
+        for state in missed:
+            state.missed_id = False
+        return bool(missed)
+
+    def _new_traffic(self, zone: str) -> ZoneTraffic:
+        return ZoneTraffic(zone, self._clock, self._burst_seconds, self._on_throttled, self._sharing)
+
+    def share_limits(self, sharing: Sharing) -> None:
+        """Other processes serve these zones too, now and in future. Best said before there are any."""
+        self._sharing = sharing
+        for state in self.zones.values():
+            for limiter in state.traffic:
+                limiter.share_by(sharing)
 
     @property
     def credentials(self) -> frozenset[Credential]:

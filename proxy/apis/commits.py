@@ -41,6 +41,6 @@ def _commit(call: Call, refused: ErrorCode | None, resource: Resource) -> Outcom
         return MergedCommit(call, split).begin()
 
     def finish(responses: list[Message]) -> Answer:
-        return answer(call, split, codes_of(split, responses[0]), responses[0])
+        return answer(call, split, codes_of(split.granted, responses[0]), responses[0])
 
     return Forward((broker_request(call, split.topics_of(0)),), finish)

@@ -224,7 +224,8 @@ def on_bytes(connection: Connection, plan: RequestPlan, data: bytes, start: int,
     for route in routes.values():
         route.meter.fetch_requests += 1
     names = [route.broker[kind] for route in routes.values()]
-    request = fetch.build_request(data, spans, names, plan.version, zone.traffic.fetch_bytes)
+    limit = zone.traffic.fetch_bytes if connection.limited else None
+    request = fetch.build_request(data, spans, names, plan.version, limit)
     exchange = FetchExchange(connection, plan, data, start, end - start, kind, routes)
     connection.enqueue(exchange)
     connection.forward(plan, (request,), len(request), exchange)

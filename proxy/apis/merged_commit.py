@@ -54,10 +54,10 @@ def broker_request(call: Call, topics: tuple[Message, ...]) -> BrokerRequest:
     return BrokerRequest(call.api_key, call.version, message)
 
 
-def codes_of(split: Split, response: Message) -> dict[Partition, int]:
-    """What became of each backing partition."""
+def codes_of(granted: Iterable[tuple[Asked, Alias]], response: Message) -> dict[Partition, int]:
+    """What became of each backing partition of these topics."""
     names: dict[str | bytes, str] = {}
-    for asked, alias in split.granted:
+    for asked, alias in granted:
         names[asked.topic_id if asked.topic_id != ZERO_ID else alias.topic] = alias.topic
         names[alias.topic] = alias.topic
     codes: dict[Partition, int] = {}
@@ -160,7 +160,7 @@ class MergedCommit:
 
     def _written(self, folded: Mapping[Partition, Position], response: Message) -> Outcome:
         self._response = response
-        codes = codes_of(self._split, response)
+        codes = codes_of(self._split.granted, response)
         self._codes |= {key: codes.get(key, int(ErrorCode.UNKNOWN_SERVER_ERROR)) for key in folded}
         done = {key: position for key, position in folded.items() if not self._codes[key]}
         if self._call.api_key == TRANSACTIONAL:

@@ -81,6 +81,8 @@ class Connection(Protocol):
 
     endpoints: Endpoints
     zone: Callable[[], ZoneState]
+    limited: bool
+    """Whether the zone has any limit."""
 
     def charge(self, kind: Kind, units: float) -> None:
         """Count towards a limit of the zone."""

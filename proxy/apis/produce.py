@@ -201,7 +201,8 @@ def _send(
         route.meter.produce_requests += 1
         route.meter.produce_bytes += topic.record_bytes
         record_bytes += topic.record_bytes
-    connection.charge(Kind.PRODUCE, record_bytes)
+    if connection.limited:
+        connection.charge(Kind.PRODUCE, record_bytes)
     if spans.acks == 0:
         connection.zone().meter(plan.key).observe(0.0, end - start, 0)
         connection.forward(plan, pieces, size, None)

@@ -70,7 +70,7 @@ class SplicedExchange(Exchange, ABC):
             self._on_unusual(data, pos, end)
             return
         names = [self.client_spelling(topic) for topic in topics]
-        if told := self._throttle_time(sum(topic.record_bytes for topic in topics)):
+        if self.connection.limited and (told := self._throttle_time(sum(topic.record_bytes for topic in topics))):
             self._tell(told, data, pos, end, topics, names)
         pieces, size = splice(data, pos, end, topics, names)
         self.connection.respond(self, self.plan, pieces, size)

@@ -181,6 +181,13 @@ class Stage:
         with urllib.request.urlopen(f"http://{HOST}:{self.ports.admin}{path}", timeout=10) as answer:
             return str(answer.read().decode())
 
+    def wait_for_metric(self, line: str) -> None:
+        """Until the metrics have this line: the gateway has taken an edit."""
+        try:
+            wait_until(lambda: line in self.get("/metrics").splitlines(), f"the metric {line}", START_SECONDS)
+        except TimeoutError as late:
+            raise DemoFailed(f"{late}:\n{self._gateway_log()}") from None
+
     def _gateway_log(self) -> str:
         lines = (self.folder / "gateway.log").read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-20:])

@@ -45,6 +45,12 @@ credentials_file: credentials.yaml
 admin_listen: 127.0.0.1:{admin}
 """
 
+LIMIT = 200_000
+LIMITS = f"""\
+  trafficControlPolicies:
+    maxProduceRate: {LIMIT}
+"""
+
 CLIENT = """\
 security.protocol=SASL_PLAINTEXT
 sasl.mechanism=PLAIN
@@ -75,6 +81,7 @@ def tell(stage: Stage, screen: Screen) -> str:
     _partner_writes_and_reads(stage, screen)
     _partner_is_refused(stage, screen)
     _operator(stage, screen)
+    _partner_is_throttled(stage, screen)
     return password
 
 
@@ -176,6 +183,26 @@ def _operator(stage: Stage, screen: Screen) -> None:
     _expect_metric(metrics, f'alias_record_bytes_total{{alias="topic-a",api="produce",zone="{ZONE}"}}')
     _expect_metric(metrics, f'alias_record_bytes_total{{alias="topic-b",api="fetch",zone="{ZONE}"}}')
     _expect_metric(metrics, "refusals_total{")
+
+
+def _partner_is_throttled(stage: Stage, screen: Screen) -> None:
+    screen.step(
+        "A limit",
+        f"The company lets the partner write {LIMIT // 1000} kB a second.\n"
+        "No request fails: the producer is told how long to wait.",
+    )
+    (stage.folder / "zones" / f"{ZONE}.yaml").write_text(MANIFEST + LIMITS, encoding="utf-8")
+    screen.file(f"zones/{ZONE}.yaml (added at its end)", LIMITS, "yaml")
+    stage.wait_for_metric(f'zonegate_traffic_limit_bytes_per_second{{kind="produce",zone="{ZONE}"}} {float(LIMIT)}')
+    options = "--topic topic-a --num-records 1000 --record-size 1000 --throughput -1 --print-metrics"
+    output = stage.run(_partner(stage, "kafka-producer-perf-test", options))
+    found = re.search(r"^1000 records sent.*\(([\d.]+) MB/sec\)", output.out, re.MULTILINE)
+    told = re.search(r"produce-throttle-time-avg:\S* *: *([\d.]+)", output.out)
+    screen.output("\n".join(match[0] for match in (found, told) if match))
+    held = found is not None and float(found[1]) * (1 << 20) < 1.5 * LIMIT
+    _expect(screen, output, held, f"1000 records of 1 kB at about {LIMIT} bytes a second")
+    _expect(screen, output, told is not None and float(told[1]) > 0, "the producer was told to wait")
+    screen.checked("A megabyte, at the pace that the company allows, and every record is there.")
 
 
 def invite(stage: Stage, screen: Screen, password: str) -> None:

@@ -22,7 +22,7 @@ from tests.fuzz.messages import (
     with_header,
 )
 from tests.fuzz.mutations import RESPONSE_MUTATIONS, mutate, with_length
-from tests.fuzz.settings import ACCOUNTS
+from tests.fuzz.settings import ACCOUNTS, LIMITS_OF_ZONES
 from tests.fuzz.stage import Pair, World
 from tests.fuzz.steps import EVERY_BYTE, WHOLE, Kind, Script, Step
 from tests.fuzz.tokens import TOKEN_VERSIONS, draw_mechanism, draw_token
@@ -43,6 +43,7 @@ ALL: Final = tuple(API_NAMES)
 GROUP_KEYS: Final = (8, 9, 10, 11, 12, 13, 14, 15, 16, 42, 47, 68, 69)
 TRANSACTION_KEYS: Final = (0, 22, 24, 25, 26, 28, 65, 66, 10)
 RECORD_KEYS: Final = (0, 1, 2, 3, 23)
+LIMITED_KEYS: Final = (0, 1, 8, 12, 28)
 
 OUTSIDE: Final = tuple((topic, topic_id(topic)) for topic in ("elsewhere", OTHER_TOPIC)) + tuple(
     zip(BACKING, BACKING_IDS, strict=True)
@@ -117,7 +118,9 @@ class Player:
 
     def _connect(self) -> None:
         number, self._next_pair = self._next_pair, self._next_pair + 1
-        self._personas[number] = _persona(self._rng, self._world.mechanisms)
+        persona = self._personas[number] = _persona(self._rng, self._world.mechanisms)
+        if self._world.setting == "limited" and self._rng.random() < 0.7:
+            persona.keys = LIMITED_KEYS
         broker_id = 0 if self._rng.random() < 0.1 else self._rng.choice(MAPPED_BROKERS)
         self._world.do(Step(Kind.CONNECT, number, number=broker_id))
         if self._broker_is_away or self._rng.random() < 0.05:
@@ -144,7 +147,7 @@ class Player:
     def _event(self, number: int, rng: Random) -> Step:
         match rng.randrange(13):
             case 12:
-                return Step(Kind.ZONES, number, text=rng.choice(("few", "all", "all")))
+                return Step(Kind.ZONES, number, text=self._change(rng))
             case 0:
                 return Step(Kind.HANG_UP, number, text=rng.choice(("client", "broker")))
             case 1:
@@ -156,6 +159,12 @@ class Player:
             case 5 | 6 | 7:
                 return Step(Kind.READ_AGAIN, number, text=rng.choice(("client", "broker")))
         return Step(Kind.TIME, number, number=rng.choice((1, 1, 3, 60)))
+
+    def _change(self, rng: Random) -> str:
+        """Of the zones."""
+        if self._world.setting == "limited" and rng.random() < 0.8:
+            return rng.choice(tuple(LIMITS_OF_ZONES))
+        return rng.choice(("few aliases", "all aliases", "all aliases"))
 
     # the client
 
@@ -348,7 +357,7 @@ class Player:
 def play_world(seed: int, index: int, frames: int = WORLD_FRAMES) -> tuple[World, Failure | None]:
     """Play the world of this number; the failure that ended it, if one did."""
     rng = Random(f"{seed}/{index}")  # noqa: S311 - test data
-    world = World(rng.choice(("newest", "newest", "newest", "newest", "older", "few", "typed", "short")))
+    world = World(rng.choice(("newest", "newest", "newest", "limited", "older", "few", "typed", "short")))
     with world:
         try:
             Player(world, rng).play(frames)

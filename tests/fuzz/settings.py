@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Final
 
-from policies.zone import Alias, Permission, Zone
+from policies.zone import Alias, Permission, Zone, ZoneLimits
 from protocol.features import Features
 from proxy.apis.table import plans_for
 from proxy.close import CloseReason
@@ -25,6 +25,14 @@ BEARER: Final = Zone(
     "neighbour-3", "cluster", "tokenuser", (Alias("orders", OTHER_TOPIC, Permission.WRITE),), "OAUTHBEARER"
 )
 ACCOUNTS: Final[Mapping[str, Zone]] = {zone.service_account: zone for zone in (ZONE, OTHER, BEARER)}
+UNLIMITED: Final = ZoneLimits()
+TIGHT: Final = ZoneLimits(produce_rate=2, consume_rate=2, commits_per_minute=3)
+"""So that most connections that have produced, fetched or committed are in debt."""
+LIMITS_OF_ZONES: Final[Mapping[str, ZoneLimits]] = {
+    "no limits": UNLIMITED,
+    "tight limits": TIGHT,
+    "other limits": ZoneLimits(produce_rate=1, commits_per_minute=1_000_000),
+}
 ENDS: Final = frozenset(CloseReason) - {CloseReason.INTERNAL_ERROR}
 
 
@@ -53,6 +61,8 @@ class Setting:
     plans: Plans = plans_for
     session_seconds: float = 3600.0
     """After which clients have to sign in again; they may before that (KIP-368)."""
+    limits: ZoneLimits = UNLIMITED
+    """Of each zone, at the beginning."""
 
 
 NEWEST: Final = Setting(BROKER_VERSIONS)
@@ -62,8 +72,13 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "few": Setting({key: BROKER_VERSIONS[key] for key in (0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 18)}),
     "typed": Setting(BROKER_VERSIONS, typed_plans),
     "short": Setting(BROKER_VERSIONS, session_seconds=1e-6),
+    "limited": Setting(BROKER_VERSIONS, limits=TIGHT),
 }
-"""Brokers of different age; no byte paths; sessions that are over as soon as they have begun."""
+"""Brokers of different age; no byte paths; sessions that are over as soon as they have begun; zones with limits."""
+
+
+def with_limits(limits: ZoneLimits, *zones: Zone) -> tuple[Zone, ...]:
+    return tuple(dataclasses.replace(zone, limits=limits) for zone in zones)
 
 
 def config_of(setting: Setting) -> GatewayConfig:

@@ -16,10 +16,11 @@ from protocol.framing import STREAM_MIN_BYTES
 from protocol.headers import encode_client_id, request_head
 from protocol.schema import request_struct
 from proxy.close import CloseReason
-from proxy.flow import MemoryBudget
+from proxy.flow import Hold, MemoryBudget
+from proxy.throttling import PATIENCE
 from tests.fuzz import bearer
 from tests.fuzz.checks import FETCH, WITH_BLOBS, BrokerSide, ClientSide, Excuses, Failure, read_response
-from tests.fuzz.settings import BEARER, ENDS, FEATURES, LIMITS, OTHER, SETTINGS, config_of
+from tests.fuzz.settings import BEARER, ENDS, FEATURES, LIMITS, LIMITS_OF_ZONES, OTHER, SETTINGS, config_of, with_limits
 from tests.fuzz.sign_in import tokens_of
 from tests.fuzz.steps import Kind, Step
 from tests.unit.proxy.playbook import SASL_AUTHENTICATE, SASL_HANDSHAKE, ZONE, BrokerGot, Dialogue, Playbook
@@ -27,6 +28,8 @@ from tests.unit.proxy.transports import FakeTransport
 
 NONCE: Final = b"{nonce}"
 """In a token, stands for what the last challenge has as its nonce."""
+LONG_SECONDS: Final = 3600
+"""After which everything that was held has gone on."""
 STEP_SECONDS: Final = 10.0
 """Of processor time for one step; the slowest known takes a fraction of a second."""
 
@@ -66,8 +69,9 @@ class World:
     def __init__(self, setting: str) -> None:
         fixed = SETTINGS[setting]
         self.setting = setting
+        self._limits = fixed.limits
         self.playbook = Playbook(
-            (ZONE, OTHER, BEARER),
+            with_limits(fixed.limits, ZONE, OTHER, BEARER),
             broker_versions=dict(fixed.versions),
             features=FEATURES,
             plans=fixed.plans,
@@ -234,8 +238,10 @@ class World:
 
     def _zones(self, pair: Pair, step: Step) -> None:
         """As `Gateway.apply` does it."""
+        self._limits = LIMITS_OF_ZONES.get(step.text, self._limits)
         few = dataclasses.replace(ZONE, aliases=ZONE.aliases[:2])
-        shrunken = self.playbook.apply((few if step.text == "few" else ZONE, OTHER, BEARER))
+        zone = few if step.text == "few aliases" else ZONE
+        shrunken = self.playbook.apply(with_limits(self._limits, zone, OTHER, BEARER))
         for session in list(self.playbook.services.sessions):
             if session.zone_name in shrunken:
                 session.close(CloseReason.ZONE_CHANGED)
@@ -294,8 +300,16 @@ class World:
             raise Failure("memory", f"the reader keeps {kept} bytes and counts {reader._chunks_bytes}")
         if kept > reader.max_frame_bytes + 4 + pair.largest_chunk:
             raise Failure("memory", f"the reader keeps {kept} bytes, frames may have {reader.max_frame_bytes}")
+        if pipeline is not None and pair.session.gate.holds(Hold.THROTTLED) and not pair.session.closed:
+            self._check_pause(pipeline._throttle)
         if pipeline is not None and pipeline.in_flight > LIMITS.requests_in_flight:
             raise Failure("memory", f"{pipeline.in_flight} requests are in flight, {LIMITS.requests_in_flight} may be")
+
+    def _check_pause(self, throttle: Any) -> None:
+        """Whoever is held has a timer, and a request that waits, no longer than the longest pause."""
+        left = throttle._held_until - self.playbook.loop.time()
+        if throttle._timer is None or left > PATIENCE[throttle._limiter.kind].held:
+            raise Failure("held", f"a connection is held for {left} s, by {throttle._timer}")
 
     def _take_leave(self, number: int, pair: Pair) -> None:
         self.playbook.loop.run_due()
@@ -314,6 +328,11 @@ class World:
 
     def finish(self) -> None:
         """End what is left, and look for what stays behind."""
+        for number in list(self.pairs)[:1]:
+            self.do(Step(Kind.TIME, number, number=LONG_SECONDS))
+        still = [number for number, pair in self.pairs.items() if pair.session.gate.holds(Hold.THROTTLED)]
+        if still:
+            raise Failure("held", f"connections {still} are still held after {LONG_SECONDS} s")
         for number in list(self.pairs):
             self.do(Step(Kind.HANG_UP, number, text="client"))
         try:

@@ -27,7 +27,7 @@ class Kind(StrEnum):
     READ_AGAIN = "reads again"
     HANG_UP = "hangs up"
     DRAIN = "the gateway drains it"
-    ZONES = "aliases are in the zone from now on"
+    ZONES = "of the zone are served from now on"
     CONNECTS = "is what new connections to brokers meet"
 
 

@@ -15,9 +15,10 @@ from protocol.schema import API_NAMES
 from proxy.apis import coordinator, groups
 from proxy.close import CloseReason
 from proxy.exchange import BrokerRequest
-from proxy.flow import MemoryBudget, Turnstile
+from proxy.flow import Hold, MemoryBudget, Turnstile
 from proxy.pipeline import Pipeline
 from proxy.session import ClientSession
+from proxy.throttling import Throttle
 from tests.fuzz.__main__ import main
 from tests.fuzz.checks import Failure, frames_of
 from tests.fuzz.player import play_world, replay
@@ -129,6 +130,12 @@ def passes_group_ids() -> Iterator[None]:
 
 
 @contextmanager
+def holds_without_a_timer() -> Iterator[None]:
+    with patch.object(Throttle, "_hold", lambda self, _: self._pipeline.hold(Hold.THROTTLED)):
+        yield
+
+
+@contextmanager
 def closes_without_a_reason() -> Iterator[None]:
     close = ClientSession.close
 
@@ -147,6 +154,7 @@ BUGS: Final[dict[str, tuple[Callable[[], Any], tuple[str, ...]]]] = {
     "a turn that is never over": (keeps_its_turn, ("left behind",)),
     "an exception": (fails_on_a_group, ("internal error",)),
     "group ids without their prefix": (passes_group_ids, ("backing name",)),
+    "a pause without an end": (holds_without_a_timer, ("held",)),
     "a close without a reason": (closes_without_a_reason, ("reason",)),
 }
 

@@ -59,6 +59,7 @@ class Gateway:
         ports: Sequence[int],
         upstream: Mapping[str, str] = MappingProxyType({}),
         settings: Mapping[str, object] = MappingProxyType({}),
+        workers: int = 1,
     ) -> None:
         """`upstream` holds further settings for the connections to the brokers, under the names of Kafka's clients;
         `settings` any others. With `listeners` among them, the first of these has the host and ports given here.
@@ -87,6 +88,7 @@ class Gateway:
             "credentials_file": "credentials.yaml",
             "admin_listen": f"127.0.0.1:{self.admin_port}",
             "log": {"format": "json"},
+            "workers": workers,
             **settings,
         }
         self._config.write_text(yaml.safe_dump(whole), encoding="utf-8")
@@ -250,9 +252,15 @@ class Gateway:
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's series that carry these labels."""
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(self.metrics_text())
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+        (found,) = self.metrics_at_once((name, labels))
+        return found
+
+    def metrics_at_once(self, *wanted: tuple[str, Mapping[str, str]]) -> list[float]:
+        """The same for several (name, labels), as of one moment."""
+        samples = [
+            sample for family in text_string_to_metric_families(self.metrics_text()) for sample in family.samples
+        ]
+        return [
+            sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
+            for name, labels in wanted
+        ]

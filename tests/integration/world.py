@@ -102,13 +102,19 @@ class Front:
     """A gateway with its tap; all that a client reaches."""
 
     def __init__(
-        self, kafka: Cluster, canaries: Canaries, settings: Mapping[str, object] = MappingProxyType({})
+        self,
+        kafka: Cluster,
+        canaries: Canaries,
+        settings: Mapping[str, object] = MappingProxyType({}),
+        workers: int = 1,
     ) -> None:
         """`settings` are further ones of the gateway."""
         self._watch(kafka, canaries)
         span = max(kafka.broker_ids) - min(kafka.broker_ids) + 1
         ports = contiguous_ports(1 + span + 1)
-        self.gateway = Gateway(kafka.bootstrap, kafka.broker_ids, GATEWAY_HOST, CLIENT_HOST, ports, settings=settings)
+        self.gateway = Gateway(
+            kafka.bootstrap, kafka.broker_ids, GATEWAY_HOST, CLIENT_HOST, ports, settings=settings, workers=workers
+        )
         self.tap = Tap(CLIENT_HOST, GATEWAY_HOST, ports[:-1], canaries)
         self.canaries = canaries
         self._passwords: dict[str, str] = {}

@@ -156,6 +156,9 @@ def _topics() -> dict[str, str]:
         "share.coordinator.state.topic.replication.factor": "3",
         "share.coordinator.state.topic.min.isr": "2",
         "share.coordinator.state.topic.num.partitions": "6",
+        # Leaders, and so coordinators, move only when a test moves them: by default they go back to a broker that was
+        # away five minutes later, in the middle of another test that wants no heartbeat to fail.
+        "auto.leader.rebalance.enable": "false",
     }
 
 

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,21 +44,6 @@ def test_a_tool_takes_its_input(kafka: Cluster) -> None:
 def test_the_reason_for_a_topic_not_created_is_kafkas(kafka: Cluster) -> None:
     with pytest.raises(TopicNotCreated, match="invalid_topic_exception"):
         kafka.create_topic("no such name")
-
-
-@pytest.mark.parametrize("end", [KafkaCluster.stop_broker, KafkaCluster.kill_broker])
-def test_an_ended_broker_comes_back(own_kafka: KafkaCluster, end: Callable[[KafkaCluster, int], None]) -> None:
-    cluster = own_kafka
-    topic = f"harness.{end.__name__}"
-    cluster.create_topic(topic)
-    leader = cluster.leader(topic, 0)
-    end(cluster, leader)
-    try:
-        wait_until(lambda: cluster.leader(topic, 0) not in (leader, -1), "another leader", 30)
-    finally:
-        cluster.start_broker(leader)
-    cluster.wait_in_sync()
-    assert set(cluster.broker_addresses()) == {1, 2, 3}
 
 
 def test_users_are_held_to_the_acls(tmp_path: Path) -> None:

@@ -50,6 +50,9 @@ class Disk:
         self.room -= size
         return size
 
+    def at_rest(self) -> None:
+        assert self.files[-1][-1:] in (b"", b"\n"), "others would write into a line"
+
     def close(self) -> None:
         self.room = 0
 
@@ -256,3 +259,52 @@ def test_an_end_with_a_full_disk_is_an_end_and_says_what_is_missing(caplog: pyte
             log.append(event(number))
     assert lost(log) == "700.0"
     assert [record.__dict__.get("lines") for record in caplog.records][-1] == 700
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from controlplane.audit_log import AppendedFile, AuditLog, InTurns, StandardOutput
+
+output = StandardOutput() if sys.argv[1] == "-" else AppendedFile(Path(sys.argv[1]))
+print("ready", file=sys.stderr, flush=True)
+sys.stdin.read()
+with AuditLog(InTurns(output), worker=int(sys.argv[2])) as log:
+    for number in range(300):
+        log.append({"number": number, "long": sys.argv[2] * 5000})
+"""
+
+
+@pytest.mark.parametrize("output", ["pipe", "file"])
+def test_processes_take_turns(output: str, tmp_path: Path) -> None:
+    file = tmp_path / "audit.log"
+    read_end, write_end = os.pipe()
+    target = "-" if output == "pipe" else str(file)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _WRITER, target, str(worker)],
+            stdin=subprocess.PIPE,
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+        )
+        for worker in range(3)
+    ]
+    os.close(write_end)
+    for process in processes:
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    with open(read_end, "rb") as reader:
+        written = reader.read()  # more than a pipe holds
+    for process in processes:
+        with process:
+            assert process.wait(DEADLINE_SECONDS) == 0
+
+    lines = [json.loads(line) for line in (written if output == "pipe" else file.read_bytes()).splitlines()]
+    assert len(lines) == 900
+    for worker in range(3):
+        own = [line for line in lines if line["worker"] == worker]
+        assert [line["number"] for line in own] == list(range(300))
+        assert {line["long"] for line in own} == {str(worker) * 5000}

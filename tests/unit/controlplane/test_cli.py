@@ -13,6 +13,8 @@ from typer.testing import CliRunner, Result
 
 from controlplane.cli import app
 from controlplane.credential_file import load_credentials
+from controlplane.settings import Settings
+from controlplane.start_errors import StartError
 from controlplane.times import format_unix_time
 from policies.credentials import verify_password
 from tests.unit.controlplane.conftest import WriteFile
@@ -137,8 +139,28 @@ def test_serve_reports_wrong_settings_without_a_stack_trace(write: WriteFile) ->
         "zonegate.yaml:1: listen: 99999 is not a port; use a number between 1 and 65535\n"
         "zonegate.yaml:3: lgo: unknown field; known here: listen, advertised_host, broker_ports, security_protocol, "
         "sasl_mechanisms, routing, sni, tls, listeners, cluster, oauth, principal_mapping_rules, credentials_file, "
-        "admin_listen, shutdown_grace_seconds, max_reauthentication_seconds, log, limits, passthrough, audit\n"
+        "admin_listen, shutdown_grace_seconds, max_reauthentication_seconds, log, limits, passthrough, audit, workers\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "workers"), [(["--workers", "3"], "2", 3), ([], "2", 2), ([], "", 1)]
+)
+def test_the_number_of_workers(
+    write: WriteFile, monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str], environment: str, workers: int
+) -> None:
+    write("zonegate.yaml", "cluster: {bootstrap.servers: 'b:1'}\n")
+    write("zones/a.yaml", ZONE)
+    monkeypatch.setenv("ZONEGATE_WORKERS", environment)
+
+    def start(settings: Settings, _sources: object, shared: bool) -> None:
+        raise StartError(f"{settings.workers} would be started, shared: {shared}")
+
+    monkeypatch.setattr("controlplane.serve.Inputs", start)
+
+    result = zonegate("serve", "--config", "zonegate.yaml", "--zones", "zones", *arguments)
+
+    assert result.stderr == f"zonegate: {workers} would be started, shared: {workers > 1}\n"
 
 
 def test_serve_reports_wrong_zones_and_credentials_together(write: WriteFile) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from controlplane import serve
+from controlplane import inputs
 from controlplane.descriptors import clients_that_fit, raise_limit
 from proxy.config import ClusterConfig, GatewayConfig, Limits
 
@@ -39,9 +39,9 @@ def test_a_client_needs_two() -> None:
 def test_too_few_are_told_and_no_more_clients_are_let_in(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(serve, "raise_limit", lambda: 1024)
+    monkeypatch.setattr(inputs, "raise_limit", lambda: 1024)
     with caplog.at_level(logging.WARNING, "zonegate.serve"):
-        assert serve._fit_descriptors(CONFIG) == replace(CONFIG, limits=replace(Limits(), connections=384))
+        assert inputs._fit_descriptors(CONFIG) == replace(CONFIG, limits=replace(Limits(), connections=384))
     assert caplog.messages == [
         "limits.connections is 10000, but 1024 open files are enough for 384 clients only, and no more are let in; "
         "raise the limit of open files (ulimit -n, LimitNOFILE) to 20256 or lower limits.connections"
@@ -49,6 +49,6 @@ def test_too_few_are_told_and_no_more_clients_are_let_in(
 
 
 def test_enough_are_not_worth_a_word(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(serve, "raise_limit", lambda: 20_256)
-    assert serve._fit_descriptors(CONFIG) is CONFIG
+    monkeypatch.setattr(inputs, "raise_limit", lambda: 20_256)
+    assert inputs._fit_descriptors(CONFIG) is CONFIG
     assert not caplog.messages

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from controlplane.logs import JsonFormatter, TextFormatter, configure_logging
+from controlplane.logs import SAID_ONCE, JsonFormatter, TextFormatter, configure_logging
 from controlplane.settings import LogSettings
 
 
@@ -95,6 +95,8 @@ def _logging_restored() -> Iterator[None]:
     root, ours = logging.getLogger(), logging.getLogger("zonegate")
     handlers, levels, hook = list(root.handlers), (root.level, ours.level), sys.unraisablehook
     yield
+    for name in SAID_ONCE:
+        logging.getLogger(name).setLevel(logging.NOTSET)
     sys.unraisablehook = hook
     root.handlers[:] = handlers
     root.setLevel(levels[0])
@@ -131,3 +133,28 @@ def test_what_python_cannot_raise_is_one_line() -> None:
         "an error that nobody could catch",
         "ValueError('nobody hears\\nof this')",
     )
+
+
+@pytest.mark.usefixtures("_logging_restored")
+@pytest.mark.parametrize(
+    ("worker", "level", "heard"),
+    [
+        (0, "info", ["loaded", "listening", "trouble inside", "the zone's", "a session"]),
+        (1, "info", ["trouble inside", "the zone's", "a session"]),
+        (0, "error", ["trouble inside"]),
+    ],
+)
+def test_of_several_workers_one_speaks_for_all(worker: int, level: str, heard: list[str]) -> None:
+    stream = io.StringIO()
+    configure_logging(LogSettings.model_validate({"format": "json", "level": level}), stream, worker)
+
+    logging.getLogger("zonegate.configuration").info("loaded")
+    logging.getLogger("zonegate.routing").info("listening")
+    logging.getLogger("zonegate.serve").info("gateway is ready, which is the supervisor's to say")
+    logging.getLogger("zonegate.gateway").error("trouble inside")
+    logging.getLogger("zonegate.zone").warning("the zone's")
+    logging.getLogger("zonegate.session").info("a session")
+
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["message"] for line in lines] == heard
+    assert {line["worker"] for line in lines} == {worker}

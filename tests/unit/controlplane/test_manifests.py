@@ -7,7 +7,7 @@ import pytest
 
 from controlplane.manifests import load_partner_zones, load_zones
 from controlplane.problems import ConfigurationError
-from policies.zone import Alias, Permission, Zone
+from policies.zone import Alias, Permission, Zone, ZoneLimits
 from tests.unit.controlplane.conftest import WriteFile
 
 ZONE = """\
@@ -255,7 +255,37 @@ RULES = {
     "a limit with a unit": (
         "  cluster: partner1",
         "  cluster: partner1\n  trafficControlPolicies: {maxConsumeRate: 1MB}",
-        "7: spec.trafficControlPolicies.maxConsumeRate: '1MB' does not fit; write a whole number",
+        "7: spec.trafficControlPolicies.maxConsumeRate: '1MB' does not fit; "
+        "write a whole number, for example 'maxConsumeRate: 1048576'",
+    ),
+    "a limit with a fraction": (
+        "  cluster: partner1",
+        "  cluster: partner1\n  trafficControlPolicies: {limitCommitOffset: 1.5}",
+        "7: spec.trafficControlPolicies.limitCommitOffset: 1.5 does not fit; "
+        "write a whole number, for example 'limitCommitOffset: 600'",
+    ),
+    "a limit that is a switch": (
+        "  cluster: partner1",
+        "  cluster: partner1\n  trafficControlPolicies: {maxProduceRate: yes}",
+        "7: spec.trafficControlPolicies.maxProduceRate: 'yes' does not fit; "
+        "write a whole number, for example 'maxProduceRate: 1048576'",
+    ),
+    "a limit in quotes": (
+        "  cluster: partner1",
+        "  cluster: partner1\n  trafficControlPolicies: {maxProduceRate: '1000'}",
+        "7: spec.trafficControlPolicies.maxProduceRate: '1000' does not fit; "
+        "write a whole number, for example 'maxProduceRate: 1048576'",
+    ),
+    "a limit beyond all measure": (
+        "  cluster: partner1",
+        "  cluster: partner1\n  trafficControlPolicies: {maxProduceRate: 9223372036854775808}",
+        "7: spec.trafficControlPolicies.maxProduceRate: 9223372036854775808 is too large; "
+        "use 9223372036854775807 or less",
+    ),
+    "an unknown limit": (
+        "  cluster: partner1",
+        "  cluster: partner1\n  trafficControlPolicies: {maxProducerRate: 1000}",
+        "7: spec.trafficControlPolicies.maxProducerRate: unknown field; did you mean maxProduceRate?",
     ),
     "a header without all its fields": (
         "  cluster: partner1",
@@ -370,3 +400,23 @@ def test_a_folder_that_is_not_there(write: WriteFile) -> None:
     assert errors_of() == [
         "zones: cannot be read: No such file or directory; name a folder that holds PartnerZone manifests"
     ]
+
+
+@pytest.mark.parametrize("limit", [1, 2**63 - 1])
+def test_the_smallest_and_the_largest_limit(write: WriteFile, limit: int) -> None:
+    spec = f"  cluster: partner1\n  trafficControlPolicies: {{maxProduceRate: {limit}, limitCommitOffset: {limit}}}"
+    write("zones/a.yaml", ZONE.replace("  cluster: partner1", spec))
+
+    (zone,) = load_partner_zones(Path("zones"))
+
+    assert zone.to_zone().limits == ZoneLimits(produce_rate=limit, commits_per_minute=limit)
+
+
+@pytest.mark.parametrize("policies", ["", "{}", "{maxProduceRate: }", "{maxProduceRate: null}"])
+def test_no_limit(write: WriteFile, policies: str) -> None:
+    spec = f"  cluster: partner1\n  trafficControlPolicies: {policies}"
+    write("zones/a.yaml", ZONE.replace("  cluster: partner1", spec))
+
+    (zone,) = load_partner_zones(Path("zones"))
+
+    assert zone.to_zone().limits == ZoneLimits()

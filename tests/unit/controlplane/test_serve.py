@@ -15,9 +15,10 @@ import pytest
 
 from controlplane.http import AdminServer, create_app
 from controlplane.last_used import read_last_used
-from controlplane.serve import StartError, serve
+from controlplane.serve import serve
 from controlplane.settings import Settings
 from controlplane.settings_fields import HostPort
+from controlplane.start_errors import StartError
 from controlplane.watch import DesiredState
 from proxy.routing import ListenError
 from tests.pki import Authority

@@ -179,10 +179,14 @@ def test_the_variables() -> None:
         "ZONEGATE_PASSTHROUGH_USERNAME",
         "ZONEGATE_PASSTHROUGH_PASSWORD",
         "ZONEGATE_AUDIT_OUTPUT",
+        "ZONEGATE_WORKERS",
     ]
 
 
 RULES = {
+    "no worker": ("workers: 0", "2: workers: 0 is too small; use 1 or more"),
+    "too many workers": ("workers: 1000", "2: workers: 1000 is too large; use 128 or less"),
+    "half a worker": ("workers: 1.5", "2: workers: 1.5 does not fit; write a whole number"),
     "port out of range": (
         "broker_ports:\n  start: 99999",
         "3: broker_ports.start: 99999 is not a port; use a number between 1 and 65535",

@@ -5,7 +5,7 @@ from base64 import urlsafe_b64encode
 
 import pytest
 import re2
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.subscriptions import MAX_REGEX, MEMO_MARK, InvalidPatternError, Words, meaning, recall, words
@@ -65,6 +65,7 @@ def test_what_is_no_regular_expression(regex: str) -> None:
         meaning(RULES, Words((), regex))
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8"))), st.text(st.characters(codec="utf-8")))
 def test_a_memo_tells_the_words_and_matches_no_topic(names: list[str], regex: str) -> None:
     said = words(names, regex)

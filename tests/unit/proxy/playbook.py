@@ -45,6 +45,7 @@ from proxy.metrics import GatewayMetrics
 from proxy.routing import Listener
 from proxy.services import Services
 from proxy.session import ClientSession
+from proxy.throttled_zones import ThrottledZones
 from proxy.zones import ZoneRegistry, ZoneState
 from tests.unit.proxy.transports import FakeLoop, FakeTransport
 
@@ -126,16 +127,22 @@ class Playbook:
         budget: int = 1 << 20,
         config: GatewayConfig = CONFIG,
         configured: Callable[[ZoneRegistry], Sequence[Mechanism]] = lambda _registry: (),
+        loop: FakeLoop | None = None,
     ) -> None:
-        """Clients come to the first listener of `config`; `configured` makes further mechanisms."""
-        self.loop = FakeLoop()
+        """Clients come to the first listener of `config`; `configured` makes further mechanisms. `loop` may be another
+        playbook's, for one time in both."""
+        self.loop = loop or FakeLoop()
         self.metrics = GatewayMetrics()
         self.broker_versions = BrokerVersions(broker_versions or dict(BROKER_VERSIONS), features)
         self.broker_answers_connects = True
         self.broker_goes_at_once = False
         self.ended: dict[str, dict[str, Any]] = {}
         self.internal_errors: list[str] = []
-        self.registry = ZoneRegistry(self.metrics, self.loop.time)
+        self.registry = ZoneRegistry(
+            self.metrics,
+            self.loop.time,
+            on_throttled=lambda limiter, units, wait: self.throttled.note(limiter, units, wait),
+        )
         self.apply(zones)
         self.registry.identify("the-cluster")
         self.registry.learn({topic: backing_id(topic) for topic in self.registry.topics})
@@ -153,6 +160,7 @@ class Playbook:
             lambda: BEGINNING + self.loop.time(),
             lambda: self.loop.time(),
         )
+        self.throttled = ThrottledZones(self.audit, self.registry, self.loop.time)
         self.services = Services(
             config, self.registry, cluster, self.metrics, self.budget, self._spawn, mechanisms, audit=self.audit
         )
@@ -170,7 +178,11 @@ class Playbook:
             Credential(f"c-{z.name}", z.name, "2030-01-01T00:00:00Z", hash_password(PASSWORD), scram=SCRAM_KEYS)
             for z in zones
         ]
-        return self.registry.apply(zones, credentials).shrunken_zones
+        shrunken = self.registry.apply(zones, credentials).shrunken_zones
+        for session in list(self.services.sessions) if hasattr(self, "services") else ():
+            if session.zone_name not in shrunken:
+                session.apply_limits()
+        return shrunken
 
     def zone(self, name: str = ZONE.name) -> ZoneState:
         return self.registry.zones[name]

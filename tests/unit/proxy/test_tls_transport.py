@@ -26,6 +26,8 @@ class Server(asyncio.Protocol):
         self.transport: TlsTransport | None = None
         self.received = bytearray()
         self.told: list[str] = []
+        self.pauses = False
+        """Whether it wants nothing more after each piece."""
         self._happened = asyncio.Event()
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -66,6 +68,8 @@ class Server(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.received += data
+        if self.pauses and self.transport is not None:
+            self.transport.pause_reading()
         self._tell("data")
 
     def pause_writing(self) -> None:
@@ -204,6 +208,26 @@ def test_the_clients_end_ends_the_connection(play: Callable[[Play], Server]) -> 
 
     server = play(scene)
     assert (bytes(server.received), server.told[-1]) == (b"last words", "lost")
+
+
+def test_the_clients_end_is_seen_when_reading_goes_on(play: Callable[[Play], Server]) -> None:
+    """Its end of TLS comes together with its last words, of which not all were taken yet."""
+
+    async def scene(server: Server, client: Client) -> None:
+        transport(server).pause_reading()
+        await client.writes(b"last words")
+        client.socket.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            await asyncio.to_thread(client.socket.unwrap)
+        server.pauses = True
+        transport(server).resume_reading()
+        await server.until_told("data")
+        assert not transport(server).is_closing()
+        transport(server).resume_reading()
+        await server.until_told("lost")
+
+    server = play(scene)
+    assert bytes(server.received) == b"last words"
 
 
 def test_what_belongs_to_the_connection_is_told(play: Callable[[Play], Server]) -> None:

@@ -17,11 +17,18 @@ class FakeLoop:
     def time(self) -> float:
         return self._now
 
+    @property
+    def timers(self) -> int:
+        """That have neither fired nor been cancelled."""
+        return len(self._later)
+
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
         self._ready.append((callback, args))
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
-        self._later.append((self._now + delay, callback, args))
+        entry = (self._now + delay, callback, args)
+        self._later.append(entry)
+        return FakeTimer(self._later, entry)
 
     def run_due(self) -> None:
         """Run until nothing is due any more."""
@@ -31,12 +38,26 @@ class FakeLoop:
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
-        self._now += seconds
-        due = [entry for entry in self._later if entry[0] <= self._now]
-        self._later = [entry for entry in self._later if entry[0] > self._now]
-        for _, callback, args in sorted(due, key=lambda entry: entry[0]):
-            self.call_soon(callback, *args)
         self.run_due()
+        end = self._now + seconds
+        while due := sorted((entry for entry in self._later if entry[0] <= end), key=lambda entry: entry[0]):
+            time, callback, args = due[0]
+            self._later.remove(due[0])
+            self._now = max(time, self._now)
+            self.call_soon(callback, *args)
+            self.run_due()
+        self._now = end
+
+
+class FakeTimer:
+    """What `call_later` gives back."""
+
+    def __init__(self, timers: list[Any], entry: Any) -> None:
+        self._timers = timers
+        self._entry = entry
+
+    def cancel(self) -> None:
+        self._timers[:] = [each for each in self._timers if each is not self._entry]
 
 
 class FakeTls:
@@ -146,7 +167,8 @@ class FakeTransport(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self.paused = False
-        self._loop.call_soon(self._deliver)
+        # event loops look at sockets after what is due already
+        self._loop.call_soon(self._loop.call_soon, self._deliver)
 
     def is_closing(self) -> bool:
         return self.closed
