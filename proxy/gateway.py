@@ -41,10 +41,10 @@ from proxy.zones import ZoneRegistry
 _log = logging.getLogger("zonegate.gateway")
 
 DEADLINE_CHECK_SECONDS: Final = 0.5
+"""Whatever ends a session because of the time ends it within a second."""
 
 LEARN_SECONDS: Final = 5.0
 """Between two questions for topic ids that clients have made necessary: anybody can name an unknown one."""
-"""Whatever ends a session because of the time ends it within a second."""
 
 CUT_OFF_SECONDS: Final = 1.0
 """For connections that were cut off to be gone; that takes a turn or two."""
