@@ -10,7 +10,7 @@ from controlplane import credential_commands
 from controlplane.credential_commands import ConfigOption
 from controlplane.problems import ConfigurationError
 from controlplane.settings_fields import MAX_WORKERS
-from controlplane.terminal import EXIT_FAILURE, fail, refuse
+from controlplane.terminal import EXIT_FAILURE, fail, paragraphs, refuse
 
 _HELP = """Share Kafka topics with partners, each in a zone of its own names and permissions.
 
@@ -46,11 +46,11 @@ after them and has the admin interface. A zone's rates hold for all together; wh
 holds for each process.
 """
 
-app = typer.Typer(help=_HELP, rich_markup_mode="rich", no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(help=paragraphs(_HELP), rich_markup_mode="rich", no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(credential_commands.app, name="credentials")
 
 
-@app.command(help=_SERVE_HELP)
+@app.command(help=paragraphs(_SERVE_HELP))
 def serve(
     zones: Annotated[
         Path, typer.Option("--zones", envvar="ZONEGATE_ZONES", metavar="DIR", help="Folder of PartnerZone manifests.")

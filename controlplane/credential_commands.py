@@ -26,7 +26,7 @@ from controlplane.manifests import load_partner_zones
 from controlplane.partner_zone import PartnerZone
 from controlplane.problems import ConfigurationError, did_you_mean
 from controlplane.settings import load_settings
-from controlplane.terminal import EXIT_CONFIGURATION, console, fail, refuse
+from controlplane.terminal import EXIT_CONFIGURATION, console, fail, paragraphs, refuse
 from controlplane.times import format_unix_time, parse_duration
 from controlplane.yaml_source import dump
 from policies.credentials import Credential
@@ -76,7 +76,7 @@ All the named ones are removed from the credentials file, or none; nothing else 
     zonegate credentials revoke 3f0c9a51d2e84b67 --config zonegate.yaml
 """
 
-app = typer.Typer(help=_HELP, rich_markup_mode="rich", no_args_is_help=True)
+app = typer.Typer(help=paragraphs(_HELP), rich_markup_mode="rich", no_args_is_help=True)
 
 FileOption = Annotated[
     Path | None, typer.Option("--credentials-file", metavar="FILE", help="Where the hashes are kept.")
@@ -97,7 +97,7 @@ class Output(StrEnum):
     YAML = "yaml"
 
 
-@app.command(help=_GENERATE_HELP)
+@app.command(help=paragraphs(_GENERATE_HELP))
 def generate(
     zone: Annotated[str, typer.Argument(metavar="ZONE", help="The zone's name (metadata.name).")],
     credentials_file: FileOption = None,
@@ -125,7 +125,7 @@ def generate(
     _explain(file, credential, resource)
 
 
-@app.command("list", help=_LIST_HELP)
+@app.command("list", help=paragraphs(_LIST_HELP))
 def list_(
     zone: Annotated[str | None, typer.Argument(metavar="[ZONE]", help="Only this zone's.")] = None,
     credentials_file: FileOption = None,
@@ -150,7 +150,7 @@ def list_(
     _print([_row(each, last_used.get(each.id), names, now) for each in found], output)
 
 
-@app.command(help=_REVOKE_HELP)
+@app.command(help=paragraphs(_REVOKE_HELP))
 def revoke(
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids, as 'zonegate credentials list' shows them.")],
     credentials_file: FileOption = None,

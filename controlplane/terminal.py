@@ -1,5 +1,6 @@
 """How the command line speaks to people: on standard error, with exit codes that tell what to do about it."""
 
+import re
 from typing import NoReturn
 
 import typer
@@ -14,6 +15,11 @@ EXIT_CONFIGURATION = 2
 def console() -> Console:
     """Standard error; standard output belongs to what programs read."""
     return Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def paragraphs(text: str) -> str:
+    """A help text whose paragraphs fill the terminal's lines, not ours. Indented lines, as of examples, stay apart."""
+    return re.sub(r"(?<=\S)\n(?=\S)", " ", text)
 
 
 def refuse(error: ConfigurationError) -> NoReturn:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,17 @@ def test_help_teaches_with_an_example(arguments: Sequence[str], example: str) ->
 
     assert result.exit_code == 0
     assert example in result.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_fills_the_terminal_s_lines(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = zonegate("serve", "--help").stdout.splitlines()
+
+    begin = next(number for number, line in enumerate(lines) if line.startswith(" The zones folder"))
+    end = next(number for number in range(begin, len(lines)) if not lines[number].strip())
+    for line, following in pairwise(lines[begin:end]):
+        assert len(line.strip()) + 1 + len(following.split()[0]) > columns - 2, "the next word had room"
 
 
 def test_version() -> None:
