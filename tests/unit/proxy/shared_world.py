@@ -48,10 +48,34 @@ def zone(limit: int | None, name: str = "external", commits: int | None = None) 
     return Zone(name=name, cluster="kafka", service_account=name, aliases=(), limits=limits)
 
 
-class Worker:
+class Process:
+    """Handles what comes, or, while it hangs, keeps it until it goes on."""
+
+    def __init__(self) -> None:
+        self.hung: list[Event] | None = None
+        """What came while it hung."""
+
+    def awake(self, event: Event) -> None:
+        """Run it, or as soon as the process doesn't hang any more."""
+        if self.hung is not None:
+            self.hung.append(event)
+        else:
+            event()
+
+    def hang(self) -> None:
+        self.hung = self.hung or []
+
+    def resume(self) -> None:
+        waiting, self.hung = self.hung or [], None
+        for event in waiting:
+            event()
+
+
+class Worker(Process):
     """One process: its registry, and its side of sharing. Its clock has an offset of its own."""
 
     def __init__(self, number: int, world: "World", zones: tuple[Zone, ...], burst_seconds: float = 1.0) -> None:
+        super().__init__()
         self.number = number
         self.world = world
         offset = 1000.0 * number
@@ -59,8 +83,6 @@ class Worker:
         self.registry = ZoneRegistry(GatewayMetrics(), self.clock, burst_seconds)
         self.shared = SharedLimits(self.registry, world.processes, self.clock)
         self.shared.on_urgent = lambda: world.time.after(0.0, self.send)
-        self.hung: list[Event] | None = None
-        """What came while it hung."""
         self.reports = 0
         self.dead = False
         self.final: Usage | None = None
@@ -74,13 +96,8 @@ class Worker:
         return self.registry.zones[name].traffic[kind]
 
     def awake(self, event: Event) -> None:
-        """Run it, or as soon as the process doesn't hang any more."""
-        if self.dead:
-            return
-        if self.hung is not None:
-            self.hung.append(event)
-        else:
-            event()
+        if not self.dead:
+            super().awake(event)
 
     def _beat(self) -> None:
         if not self.dead:
@@ -99,25 +116,17 @@ class Worker:
             self.reports += 1
             self.world.to_divider(self.number, message)
 
-    def hang(self) -> None:
-        self.hung = self.hung or []
 
-    def resume(self) -> None:
-        waiting, self.hung = self.hung or [], None
-        for event in waiting:
-            event()
-
-
-class World:
-    """The divider and the workers, with messages that take their time."""
+class World(Process):
+    """The divider, which may hang, and the workers, with messages that take their time."""
 
     def __init__(self, processes: int, *zones: Zone, latency: float = 0.001, burst_seconds: float = 1.0) -> None:
+        super().__init__()
         self.time = Timeline()
         self.processes = processes
         self.latency: Callable[[], tuple[float, ...]] = lambda: (latency,)
         """When each copy of a message arrives."""
         self.divider = ShareDivider(processes, self.time.clock, burst_seconds)
-        self.hung: list[Event] | None = None
         self.zones = zones
         self.burst_seconds = burst_seconds
         self.bytes = 0
@@ -141,13 +150,7 @@ class World:
         text = json.dumps(message)
         self.bytes += len(text)
         for seconds in self.latency():
-            self.time.after(seconds, lambda: self._at_divider(lambda: self._divide(number, json.loads(text))))
-
-    def _at_divider(self, event: Event) -> None:
-        if self.hung is not None:
-            self.hung.append(event)
-        else:
-            event()
+            self.time.after(seconds, lambda: self.awake(lambda: self._divide(number, json.loads(text))))
 
     def _divide(self, number: int, message: Message) -> None:
         self.divider.report(number, message)
@@ -163,14 +166,6 @@ class World:
         worker = self.workers.get(number)
         if worker is not None:
             worker.awake(lambda: worker.shared.take(message))
-
-    def hang(self) -> None:
-        self.hung = self.hung or []
-
-    def resume(self) -> None:
-        waiting, self.hung = self.hung or [], None
-        for event in waiting:
-            event()
 
 
 class Connection:
