@@ -7,18 +7,13 @@ from typing import Any
 
 import aiokafka
 
+from tests.integration.security import PLAINTEXT
 from tests.integration.traffic.case import Case, Complaints, Progress, Report, load, number, show, value
 
 
 def config(case: Case) -> dict[str, Any]:
-    return {
-        "bootstrap_servers": case.bootstrap,
-        "security_protocol": "SASL_PLAINTEXT",
-        "sasl_mechanism": "PLAIN",
-        "sasl_plain_username": case.user,
-        "sasl_plain_password": case.password,
-        "client_id": "aiokafka-client",
-    }
+    login = PLAINTEXT.python(case.user, case.password)
+    return {"bootstrap_servers": case.bootstrap, **login, "client_id": "aiokafka-client"}
 
 
 async def produce(case: Case, report: Report) -> None:

@@ -4,6 +4,7 @@ import threading
 import warnings
 from typing import Any
 
+from tests.integration.security import PLAINTEXT
 from tests.integration.traffic.case import Case, Progress, Report, number, run_in_threads, value
 
 with warnings.catch_warnings():
@@ -12,14 +13,8 @@ with warnings.catch_warnings():
 
 
 def config(case: Case) -> dict[str, Any]:
-    return {
-        "bootstrap_servers": case.bootstrap,
-        "security_protocol": "SASL_PLAINTEXT",
-        "sasl_mechanism": "PLAIN",
-        "sasl_plain_username": case.user,
-        "sasl_plain_password": case.password,
-        "client_id": "kafka-python-client",
-    }
+    login = PLAINTEXT.python(case.user, case.password)
+    return {"bootstrap_servers": case.bootstrap, **login, "client_id": "kafka-python-client"}
 
 
 def produce(case: Case, report: Report) -> None:

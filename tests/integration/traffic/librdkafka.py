@@ -5,6 +5,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 
+from tests.integration.security import PLAINTEXT
 from tests.integration.traffic.case import Case, Progress, Report, number, run_in_threads, value
 
 
@@ -20,10 +21,7 @@ def config(case: Case, report: Report) -> dict[str, Any]:
 
     return {
         "bootstrap.servers": case.bootstrap,
-        "security.protocol": "SASL_PLAINTEXT",
-        "sasl.mechanism": "PLAIN",
-        "sasl.username": case.user,
-        "sasl.password": case.password,
+        **PLAINTEXT.librdkafka(case.user, case.password),
         "client.id": "librdkafka-client",
         "error_cb": lambda error: report.errors.append(str(error)),
         "throttle_cb": on_throttle,
