@@ -73,6 +73,12 @@ class _Resource(BaseModel):
 class Metadata(_Resource):
     name: ZoneName = Field(examples=["external-partner-zone"])
     labels: dict[str, str] = {}
+    id: str | None = Field(default=None, exclude=True)
+    updated_at: str | None = Field(default=None, exclude=True)
+    status: str | None = Field(default=None, exclude=True)
+    failed_reason: str | None = Field(default=None, exclude=True)
+    """The last four are answers of the control plane. They are taken and left out of account, so that what `get` has
+    printed can be edited and applied."""
 
 
 class AuthenticationMode(_Resource):

@@ -1,0 +1,1 @@
+"""The commands of `zonegate` that speak to a control plane."""

@@ -1,0 +1,1 @@
+"""The desired state as a log: what is kept in the state topic, and what every reader makes of it."""
