@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic.alias_generators import to_camel
 
 from controlplane.problems import Path
-from policies.names import INTERNAL_TOPICS, check_topic_name, check_zone_name
+from policies.names import check_topic_name, check_zone_name, is_internal_topic
 from policies.zone import Alias, Permission, Zone, ZoneLimits
 from policies.zone import AuthenticationMode as AuthenticationModeName
 
@@ -31,7 +31,7 @@ def _checked(check: Callable[[str], str | None]) -> AfterValidator:
 
 
 def _check_backing_topic(name: str) -> str | None:
-    if name in INTERNAL_TOPICS:
+    if is_internal_topic(name):
         return f"{name!r} is an internal topic and cannot be shared; name a topic of your own"
     return check_topic_name(name)
 

@@ -14,15 +14,22 @@ INTERNAL_TOPICS = frozenset(
         "__transaction_state",
         "__share_group_state",
         "__cluster_metadata",
-        "_zonegate",
     }
 )
-"""Topics that hold Kafka's or zonegate's own state: never shared, whatever a zone asks for."""
+"""Topics that hold Kafka's own state: never shared, whatever a zone asks for."""
+
+STATE_TOPICS = "_zonegate"
+"""What names of topics that hold zonegate's own state begin with."""
 
 MAX_TOPIC_NAME = 249
 """Kafka's own limit: the name, a dash and a partition number must fit a file name of 255 bytes."""
 
 _TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]+", re.ASCII)
+
+
+def is_internal_topic(name: str) -> bool:
+    """Whether it holds state of Kafka's or zonegate's own."""
+    return name in INTERNAL_TOPICS or name.startswith(STATE_TOPICS)
 
 
 def check_topic_name(name: str) -> str | None:

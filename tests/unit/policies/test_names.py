@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.names import INTERNAL_TOPICS, check_topic_name, check_zone_name
+from policies.names import INTERNAL_TOPICS, check_topic_name, check_zone_name, is_internal_topic
 
 
 @pytest.mark.parametrize("name", ["a", "topic-a", "Topic_A.1", "...", "_zone", "x" * 249])
@@ -45,5 +45,13 @@ def test_no_internal_topic_is_missing() -> None:
         "__consumer_offsets",
         "__share_group_state",
         "__transaction_state",
-        "_zonegate",
     ]
+
+
+@pytest.mark.parametrize("name", ["__consumer_offsets", "_zonegate", "_zonegate-test"])
+def test_topics_with_state_of_kafka_or_zonegate_are_internal(name: str) -> None:
+    assert is_internal_topic(name)
+
+
+def test_other_topics_are_not_internal() -> None:
+    assert not is_internal_topic("zonegate")
