@@ -84,7 +84,7 @@ class StateLog:
         self.offset = -1
         """Of the last record."""
         self.changed_at = -1
-        """Of the last one that changed what gateways serve."""
+        """Of the last one that changed what gateways serve, or up to which this reader has read at its beginning."""
         self._changes: deque[int] = deque(maxlen=KEPT_OFFSETS)
         self._lines: dict[str, _Line] = {}
         self._accounts: dict[str, str] = {}
@@ -103,6 +103,10 @@ class StateLog:
             self.changed_at = offset
             self._changes.append(offset)
         return kind
+
+    def caught_up(self, offset: int) -> None:
+        """All records up to this one have been applied, or were left out because a later one says more."""
+        self.offset = self.changed_at = offset
 
     def lag(self, applied: int) -> int:
         """How many changes are behind this offset."""

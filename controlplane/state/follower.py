@@ -1,0 +1,183 @@
+"""Reads the state topic from its beginning to its end, and then whatever comes, for as long as the process lives.
+
+What was read once goes on being served while the topic is out of reach.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from time import monotonic, time
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from controlplane.state.log import Raw, StateLog, compacted
+from controlplane.state.records import GATEWAY, ZoneRecord, read_record
+from controlplane.state.topic import StateTopic, kafka_problem
+
+POLL_MS: Final = 500
+"""For records; those that come meanwhile are returned at once."""
+
+SILENCE_SECONDS: Final = 5.0
+"""Brokers answer a fetch after half a second at the latest."""
+
+RETRY_SECONDS: Final = 1.0
+REMIND_SECONDS: Final = 10.0
+
+_log = logging.getLogger("zonegate.state")
+
+
+class Follower:
+    """`load` once, then `run`."""
+
+    def __init__(self, topic: StateTopic) -> None:
+        self.topic = topic
+        self.log = StateLog()
+        self.problem = "it was not read yet"
+        """Why the topic is out of reach, in plain words; empty when it is not."""
+        self.on_change: list[Callable[[], None]] = []
+        """Called when something has changed that is served, once for all that has come in together."""
+        self.on_gateway: Callable[[bytes], None] = lambda _key: None
+        """Called with the key of a gateway's sign of life."""
+        self._awaited: dict[bytes, asyncio.Future[bool]] = {}
+        self._next = 0
+        """The offset to read from."""
+        self._loaded = asyncio.Event()
+        self._emptied = False
+        self._reminded = 0.0
+
+    async def load(self) -> None:
+        """Returns when all that the topic holds has been read, also where it is out of reach at first. Raises
+        UnusableTopic."""
+        while True:
+            try:
+                await self.topic.ensure()
+                async with self._consumer(0) as consumer:
+                    records = await self._read_to_end(consumer)
+                break
+            except (KafkaError, OSError, TimeoutError) as error:
+                self._fail(kafka_problem(error))
+                await asyncio.sleep(RETRY_SECONDS)
+        for position, record in enumerate(compacted(records)):
+            self._take(record)
+            if position % 200 == 0:
+                await asyncio.sleep(0)
+        if records:
+            self.log.caught_up(records[-1][0])
+            self._next = records[-1][0] + 1
+        self._loaded.set()
+        self._recover()
+        extra = {"event": "state_loaded", "topic": self.topic.name, "records": len(records), "offset": self.log.offset}
+        _log.info("the state topic was read", extra=extra | {"zones": len(self.log.zones)})
+
+    async def run(self) -> None:
+        """Reads what comes, until cancelled."""
+        while True:
+            try:
+                async with self._consumer(self._next) as consumer:
+                    while True:
+                        self._take_all(await _poll(consumer))
+                        self._look_at(consumer)
+            except OffsetOutOfRangeError:
+                self._emptied = True
+                self._fail("its records are gone: the topic was emptied or made anew. Restart zonegate to begin anew")
+            except (KafkaError, OSError, TimeoutError) as error:
+                self._fail(kafka_problem(error))
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def loaded(self) -> None:
+        """Returns when `load` does."""
+        await self._loaded.wait()
+
+    def expect(self, key: bytes) -> "asyncio.Future[bool]":
+        """Done when this record has been read: whether it is in force (of an edit), or True."""
+        return self._awaited.setdefault(key, asyncio.get_running_loop().create_future())
+
+    def expect_no_more(self, key: bytes) -> None:
+        self._awaited.pop(key, None)
+
+    @contextlib.asynccontextmanager
+    async def _consumer(self, offset: int) -> AsyncIterator[AIOKafkaConsumer]:
+        consumer = await self.topic.consumer(offset)
+        try:
+            yield consumer
+        finally:
+            await consumer.stop()
+
+    async def _read_to_end(self, consumer: AIOKafkaConsumer) -> Sequence[Raw]:
+        partition = self.topic.partition
+        end = (await consumer.end_offsets([partition]))[partition]
+        records: list[Raw] = []
+        while await consumer.position(partition) < end:
+            asked = time()
+            found = await _poll(consumer)
+            records += found
+            answered = consumer.last_poll_timestamp(partition)
+            if not found and answered is not None and answered / 1000 > asked:
+                break  # the last record is gone: its tombstone was compacted away, too
+            if not found and answered is None and (problem := self._silence(consumer, asked)):
+                raise TimeoutError(problem)
+        return records
+
+    def _silence(self, consumer: AIOKafkaConsumer, since: float) -> str:
+        answered = consumer.last_poll_timestamp(self.topic.partition)
+        seconds = time() - (answered / 1000 if answered is not None else since)
+        return "" if seconds < SILENCE_SECONDS else "its broker does not answer"
+
+    def _look_at(self, consumer: AIOKafkaConsumer) -> None:
+        """Whether the broker still answers: aiokafka tries again by itself, for ever."""
+        answered = consumer.last_poll_timestamp(self.topic.partition)
+        if answered is None:
+            return
+        if time() - answered / 1000 < SILENCE_SECONDS:
+            self._recover()
+        else:
+            self._fail("its broker does not answer")
+
+    def _take_all(self, records: Sequence[Raw]) -> None:
+        if not records:
+            return
+        before = self.log.changed_at
+        for record in records:
+            self._take(record)
+        self._next = records[-1][0] + 1
+        if self.log.changed_at != before:
+            for callback in self.on_change:
+                callback()
+
+    def _take(self, record: Raw) -> None:
+        offset, key, value = record
+        kind = self.log.apply(offset, key, value)
+        if kind == GATEWAY:
+            self.on_gateway(key)
+        if (awaited := self._awaited.pop(key, None)) is not None and not awaited.done():
+            awaited.set_result(self._in_force(key, value))
+
+    def _in_force(self, key: bytes, value: bytes | None) -> bool:
+        record = read_record(key, value) if value is not None else None
+        return self.log.in_force(record) if isinstance(record, ZoneRecord) else True
+
+    def _recover(self) -> None:
+        if self.problem and self._loaded.is_set() and not self._emptied:
+            if self._reminded:
+                _log.info("the state topic answers again", extra={"event": "state_topic", "reachable": True})
+            self.problem, self._reminded = "", 0.0
+
+    def _fail(self, problem: str) -> None:
+        self.problem = problem
+        if monotonic() - self._reminded > REMIND_SECONDS or not self._reminded:
+            self._reminded = monotonic()
+            extra = {"event": "state_topic", "reachable": False, "topic": self.topic.name, "problem": problem}
+            _log.warning("the state topic is out of reach", extra=extra)
+
+
+async def _poll(consumer: AIOKafkaConsumer) -> Sequence[Raw]:
+    batches = await consumer.getmany(timeout_ms=POLL_MS)
+    return [
+        (record.offset, record.key, record.value)
+        for batch in batches.values()
+        for record in batch
+        if record.key is not None
+    ]
