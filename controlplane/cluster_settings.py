@@ -1,18 +1,20 @@
-"""The section `cluster` of the settings: the company's Kafka, under the names that Kafka's clients use.
+"""The company's Kafka clusters in the settings, under the names that Kafka's clients use: one in the section `cluster`,
+or several, each with an id, in the list `clusters`.
 
 Files of TLS are PEM, hence librdkafka's names for them. Nothing is read here: `zonegate credentials` takes the same
 settings where those files may not be at hand.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path as FilePath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from controlplane.jaas import Login, parse_login
 from controlplane.partner_zone import RequiredText
-from controlplane.problems import Path
+from controlplane.problems import Path, field_name
 from controlplane.settings_fields import Section, Servers
 from proxy.config import ClusterConfig, ClusterMechanism, ClusterProtocol
 
@@ -28,11 +30,21 @@ def _check_path(value: object) -> object:
     return value
 
 
+_CLUSTER_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,63}", re.ASCII)
+"""A label of a host name is no longer."""
+
+
+def _check_cluster_id(text: str) -> str:
+    if not _CLUSTER_ID.fullmatch(text):
+        raise ValueError(f"{text!r} is not a cluster's id; use 1 to 63 of a-z, A-Z, 0-9, '_' and '-'")
+    return text
+
+
 PemFile = Annotated[FilePath, BeforeValidator(_check_path)]
 
 
 class ClusterSettings(Section):
-    """The company's Kafka, under the names that Kafka's clients use."""
+    """One Kafka cluster."""
 
     id: RequiredText | None = None
     bootstrap_servers: Servers = Field(alias="bootstrap.servers", examples=["broker1:9092,broker2:9092"])
@@ -60,6 +72,7 @@ class ClusterSettings(Section):
     def cluster_config(self) -> ClusterConfig:
         login = self.login()
         return ClusterConfig(
+            id=self.id or "",
             bootstrap_servers=tuple((server.host, server.port) for server in self.bootstrap_servers),
             security_protocol=self.security_protocol,
             mechanism=self.sasl_mechanism or "PLAIN",
@@ -81,19 +94,43 @@ class ClusterSettings(Section):
         return Login(self.sasl_username, self.sasl_password.get_secret_value())
 
 
+class NamedCluster(ClusterSettings):
+    """One of several."""
+
+    id: Annotated[str, AfterValidator(_check_cluster_id)] = Field(examples=["partner1"])
+
+
+Clusters = Sequence[tuple[Path, ClusterSettings]]
+"""Each with the way to it."""
+
+
 def _text(path: FilePath | None) -> str | None:
     return None if path is None else str(path)
 
 
-def cluster_violations(cluster: ClusterSettings) -> Iterator[tuple[Path, str]]:
-    """What contradicts itself, or would have no effect."""
+def id_violations(clusters: Clusters) -> Iterator[tuple[Path, str]]:
+    """Ids that are used twice."""
+    seen: dict[str | None, Path] = {}
+    for at, cluster in clusters:
+        first = seen.setdefault(cluster.id, at)
+        if first != at:
+            yield (*at, "id"), f"{cluster.id!r} is that of {field_name(first)} already; use another"
+
+
+def cluster_violations(cluster: ClusterSettings, at: Path) -> Iterator[tuple[Path, str]]:
+    """What contradicts itself, or would have no effect. `at` is the way to it."""
+    for name, message in _violations(cluster):
+        yield (*at, name), message
+
+
+def _violations(cluster: ClusterSettings) -> Iterator[tuple[str, str]]:
     protocol = cluster.security_protocol
     given = [alias for alias, value in cluster.model_dump(by_alias=True).items() if value is not None]
     with_sasl, with_tls = protocol.startswith("SASL_"), protocol.endswith("SSL")
     for name in given:
         better = _protocol_for(name, with_sasl, with_tls)
         if better is not None:
-            yield ("cluster", name), f"has no effect with security.protocol {protocol}; use {better} or remove it"
+            yield name, f"has no effect with security.protocol {protocol}; use {better} or remove it"
     if with_sasl:
         yield from _login_violations(cluster, given)
     if with_tls:
@@ -109,36 +146,36 @@ def _protocol_for(name: str, with_sasl: bool, with_tls: bool) -> str | None:
     return None
 
 
-def _login_violations(cluster: ClusterSettings, given: list[str]) -> Iterator[tuple[Path, str]]:
+def _login_violations(cluster: ClusterSettings, given: list[str]) -> Iterator[tuple[str, str]]:
     if "sasl.jaas.config" in given:
         for name in ("sasl.username", "sasl.password"):
             if name in given:
-                yield ("cluster", name), "is given by sasl.jaas.config too; keep one of the two"
+                yield name, "is given by sasl.jaas.config too; keep one of the two"
         yield from _module_violations(cluster)
         return
     protocol = cluster.security_protocol
     for name in ("sasl.username", "sasl.password"):
         if name not in given:
             needs = f"{protocol} needs sasl.username and sasl.password, or sasl.jaas.config"
-            yield ("cluster", name), f"is missing; {needs}"
+            yield name, f"is missing; {needs}"
 
 
-def _module_violations(cluster: ClusterSettings) -> Iterator[tuple[Path, str]]:
+def _module_violations(cluster: ClusterSettings) -> Iterator[tuple[str, str]]:
     login, mechanism = cluster.login(), cluster.sasl_mechanism or "PLAIN"
     assert login is not None
     if login.scram and mechanism == "PLAIN":
         message = "is a login for SCRAM; set sasl.mechanism to SCRAM-SHA-256 or SCRAM-SHA-512"
-        yield ("cluster", "sasl.jaas.config"), message
+        yield "sasl.jaas.config", message
     elif not login.scram and mechanism != "PLAIN":
         message = f"is a login for PLAIN, and sasl.mechanism is {mechanism}; change one of the two"
-        yield ("cluster", "sasl.jaas.config"), message
+        yield "sasl.jaas.config", message
 
 
-def _certificate_violations(given: list[str]) -> Iterator[tuple[Path, str]]:
+def _certificate_violations(given: list[str]) -> Iterator[tuple[str, str]]:
     certificate, key = "ssl.certificate.location", "ssl.key.location"
     if certificate in given and key not in given:
-        yield ("cluster", key), f"is missing; the certificate of {certificate} needs its key"
+        yield key, f"is missing; the certificate of {certificate} needs its key"
     if key in given and certificate not in given:
-        yield ("cluster", certificate), f"is missing; the key of {key} needs its certificate"
+        yield certificate, f"is missing; the key of {key} needs its certificate"
     if "ssl.key.password" in given and key not in given:
-        yield ("cluster", "ssl.key.password"), f"has no effect without {key}; remove it"
+        yield "ssl.key.password", f"has no effect without {key}; remove it"

@@ -43,8 +43,9 @@ class Inputs:
         self.settings = settings
         admin = settings.passthrough.username if settings.passthrough is not None else None
         unusable = unusable_modes(settings.gateway_config())
-        self.desired = DesiredState(sources.zones, settings.credentials_file, settings.cluster.id, admin, unusable)
-        self.cluster_tls = ClusterTls(settings.cluster.cluster_config(), str(sources.config or "environment"))
+        self.desired = DesiredState(sources.zones, settings.credentials_file, settings.cluster_ids(), admin, unusable)
+        source = str(sources.config or "environment")
+        self.cluster_tls = [ClusterTls(each.cluster_config(), source, at) for at, each in settings.all_clusters()]
         self.audit_log = open_audit_log(settings.audit, shared, worker)
 
     def writing(self) -> contextlib.AbstractContextManager[object]:
@@ -64,13 +65,18 @@ class Inputs:
 
     @contextlib.asynccontextmanager
     async def following_cluster_tls(self, gateway: Gateway) -> AsyncIterator[None]:
-        following = asyncio.create_task(self.cluster_tls.follow(gateway.use_cluster_tls), name="follow cluster TLS")
+        following = [
+            asyncio.create_task(tls.follow(gateway.use_cluster_tls), name="follow cluster TLS")
+            for tls in self.cluster_tls
+        ]
         try:
             yield
         finally:
-            following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await following
+            for each in following:
+                each.cancel()
+            for each in following:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await each
 
 
 def _fit_descriptors(config: GatewayConfig) -> GatewayConfig:

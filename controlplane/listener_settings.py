@@ -12,10 +12,12 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from controlplane.cluster_settings import Clusters
 from controlplane.partner_zone import RequiredText
 from controlplane.problems import Path, field_name
-from controlplane.settings_fields import Address, Host, HostPort, NotEmpty, Number, Port, Section
+from controlplane.settings_fields import MAX_PORT, Address, Host, HostPort, NotEmpty, Number, Port, Section
 from proxy.config import MECHANISMS, ListenerConfig, ListenerProtocol, ListenerTls, Routing
+from proxy.server_names import CLUSTER, confusable, name_of
 
 ANY_HOST: Final = frozenset(("0.0.0.0", "::"))  # noqa: S104 - compared with, not listened on
 
@@ -24,6 +26,9 @@ _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*", re.ASC
 
 _LONGEST_ID: Final = "2147483647"
 """Broker ids are 32 bits; a pattern must leave room for the longest."""
+
+
+_EXAMPLE: Final = "broker{id}.{cluster}.{advertised_host}"
 
 
 def _check_mechanism(name: str) -> str:
@@ -39,7 +44,7 @@ def _split(value: object) -> object:
 def _check_pattern(pattern: str) -> str:
     if pattern.count("{id}") != 1:
         raise ValueError(f"{pattern!r} needs {{id}} once, where the broker's id belongs")
-    example = pattern.replace("{id}", _LONGEST_ID).replace("{advertised_host}", "gateway")
+    example = name_of(pattern, "gateway", "cluster", _LONGEST_ID)
     if not _HOST_NAME.fullmatch(example):
         raise ValueError(f"{pattern!r} makes no host names; write one such as 'broker{{id}}.example.com'")
     return pattern
@@ -49,14 +54,15 @@ Mechanism = Annotated[str, AfterValidator(_check_mechanism)]
 
 
 class BrokerPorts(Section):
-    """Broker N is reached at port `start` + N - `min_broker_id`."""
+    """Broker N of the k-th cluster, from 0, is reached at port `start` + k * `per_cluster` + N - `min_broker_id`."""
 
     start: Port = 9095
+    per_cluster: Annotated[int, Number, Field(ge=1, le=MAX_PORT)] = 100
     min_broker_id: Annotated[int, Number, Field(ge=0)] = 0
 
 
 class SniSettings(Section):
-    """With routing sni, broker N is reached at the host name that the pattern makes, all at one port."""
+    """With routing sni, each broker is reached at the host name that the pattern makes, all at one port."""
 
     pattern: Annotated[str, AfterValidator(_check_pattern)] = "broker{id}-{advertised_host}"
     advertised_port: Port | None = None
@@ -96,6 +102,7 @@ class ListenerSettings(Section):
             advertised_port=self.sni.advertised_port,
             routing=self.routing,
             broker_ports_start=self.broker_ports.start,
+            broker_ports_per_cluster=self.broker_ports.per_cluster,
             min_broker_id=self.broker_ports.min_broker_id,
             sni_pattern=self.sni.pattern,
             tls=_listener_tls(self.tls, base) if self.tls is not None else None,
@@ -118,9 +125,11 @@ def _listener_tls(tls: TlsSettings, base: FilePath) -> ListenerTls:
     )
 
 
-def listener_violations(listener: ListenerSettings, at: Path, base: FilePath) -> Iterator[tuple[Path, str]]:
+def listener_violations(
+    listener: ListenerSettings, at: Path, base: FilePath, clusters: Clusters
+) -> Iterator[tuple[Path, str]]:
     """What is wrong with one listener. `at` is the way to it."""
-    for path, message in (*_tls_violations(listener, base), *_routing_violations(listener)):
+    for path, message in (*_tls_violations(listener, base), *_routing_violations(listener, clusters)):
         yield (*at, *path), message
 
 
@@ -144,32 +153,64 @@ def _tls_violations(listener: ListenerSettings, base: FilePath) -> Iterator[tupl
             yield ("tls", name), f"{base / file} does not exist or is no file"
 
 
-def _routing_violations(listener: ListenerSettings) -> Iterator[tuple[Path, str]]:
+def _routing_violations(listener: ListenerSettings, clusters: Clusters) -> Iterator[tuple[Path, str]]:
     given = listener.model_fields_set
     if listener.routing == "ports":
         if "sni" in given:
             yield ("sni",), "has no effect with routing ports; use routing sni or remove it"
+        yield from _range_violations(listener.broker_ports, len(clusters))
         return
     if listener.security_protocol == "SASL_PLAINTEXT":
         yield ("routing",), "sni needs TLS; use security_protocol SASL_SSL or SSL, or routing ports"
     if "broker_ports" in given:
         yield ("broker_ports",), "has no effect with routing sni; use routing ports or remove it"
-    yield from _name_violations(listener.advertised_host, listener.sni.pattern)
+    yield from _name_violations(listener.advertised_host, listener.sni.pattern, [each.id for _, each in clusters])
 
 
-def _name_violations(host: str, pattern: str) -> Iterator[tuple[Path, str]]:
+def _range_violations(ports: BrokerPorts, clusters: int) -> Iterator[tuple[Path, str]]:
+    last = _first_port(ports, clusters - 1)
+    if last > MAX_PORT:
+        message = f"leaves no ports for the last of {clusters} clusters, whose first would be {last}; use less"
+        yield ("broker_ports", "per_cluster"), message
+
+
+def _first_port(ports: BrokerPorts, position: int) -> int:
+    """Where the ports of the cluster at this position begin."""
+    return ports.start + position * ports.per_cluster
+
+
+def _name_violations(host: str, pattern: str, clusters: Sequence[str | None]) -> Iterator[tuple[Path, str]]:
     if not is_host_name(host):
         yield (
             ("advertised_host",),
             f"{host!r} is not a host name, and clients name nothing else to the server; sni needs one",
         )
         return
-    longest = pattern.replace("{advertised_host}", host).replace("{id}", _LONGEST_ID)
-    if not _HOST_NAME.fullmatch(longest):
-        yield ("sni", "pattern"), f"{pattern!r} makes no host names with advertised_host {host!r}"
-    before, _, behind = pattern.replace("{advertised_host}", host).lower().partition("{id}")
+    at: Path = ("sni", "pattern")
+    if CLUSTER not in pattern and len(clusters) > 1:
+        yield at, f"{pattern!r} needs {CLUSTER}, since there are several clusters; write one such as {_EXAMPLE!r}"
+        return
+    if CLUSTER in pattern and None in clusters:
+        yield at, f"{pattern!r} holds {CLUSTER}, and the cluster has no id; set cluster.id"
+        return
+    ids = [cluster or "" for cluster in clusters]
+    for cluster in ids:
+        yield from ((at, message) for message in _cluster_name_violations(host, pattern, cluster))
+    if (both := confusable(pattern, host, ids)) is not None:
+        yield (
+            at,
+            f"{pattern!r} makes the same name for brokers of clusters {both[0]!r} and {both[1]!r}; "
+            f"set {CLUSTER} apart from {{id}} by a dot, or choose other ids",
+        )
+
+
+def _cluster_name_violations(host: str, pattern: str, cluster: str) -> Iterator[str]:
+    of_cluster = f" and cluster {cluster!r}" if CLUSTER in pattern else ""
+    if not _HOST_NAME.fullmatch(name_of(pattern, host, cluster, _LONGEST_ID)):
+        yield f"{pattern!r} makes no host names with advertised_host {host!r}{of_cluster}"
+    before, _, behind = name_of(pattern, host, cluster, "\0").lower().partition("\0")
     if re.fullmatch(rf"{re.escape(before)}[0-9]+{re.escape(behind)}", host.lower(), re.ASCII):
-        yield ("sni", "pattern"), f"{pattern!r} makes advertised_host {host!r} a broker's name; it must differ from all"
+        yield f"{pattern!r} makes advertised_host {host!r} a broker's name; it must differ from all"
 
 
 def is_host_name(text: str) -> bool:
@@ -185,22 +226,24 @@ Listeners = Sequence[tuple[Path, ListenerSettings]]
 """Each with the way to it: empty for the one at the top of the file."""
 
 
-def port_violations(listeners: Listeners, admin: HostPort) -> Iterator[tuple[Path, str]]:
+def port_violations(listeners: Listeners, admin: HostPort, clusters: Clusters) -> Iterator[tuple[Path, str]]:
     """Ports that two want, as far as is known before the brokers' ids are."""
     taken: list[tuple[HostPort, Path]] = []
-    for path, address in _addresses(listeners, admin):
+    for path, address in _addresses(listeners, admin, len(clusters)):
         first = next((name for other, name in taken if _collide(address, other)), None)
         if first is not None:
             yield path, f"port {address.port} is that of {field_name(first)} already; use another"
         taken.append((address, path))
 
 
-def _addresses(listeners: Listeners, admin: HostPort) -> Iterator[tuple[Path, HostPort]]:
+def _addresses(listeners: Listeners, admin: HostPort, clusters: int) -> Iterator[tuple[Path, HostPort]]:
     for at, listener in listeners:
         yield (*at, "listen"), listener.listen
     for at, listener in listeners:
-        if listener.routing == "ports":
-            yield (*at, "broker_ports", "start"), HostPort(listener.listen.host, listener.broker_ports.start)
+        for position in range(clusters if listener.routing == "ports" else 0):
+            setting = "per_cluster" if position else "start"
+            port = _first_port(listener.broker_ports, position)
+            yield (*at, "broker_ports", setting), HostPort(listener.listen.host, port)
     yield ("admin_listen",), admin
 
 

@@ -29,11 +29,11 @@ def manifest_files(directory: FilePath) -> list[FilePath]:
 
 
 def load_partner_zones(
-    directory: FilePath, cluster_id: str | None = None, admin: str | None = None
+    directory: FilePath, cluster_ids: tuple[str, ...] | None = None, admin: str | None = None
 ) -> list[PartnerZone]:
     """Every zone of a folder. All that is wrong in any of its files is raised as one ConfigurationError.
 
-    `cluster_id` and `admin` are the cluster and the user of `passthrough` that are configured, where these are known.
+    `cluster_ids` and `admin` are the clusters and the user of `passthrough` that are configured, where these are known.
     """
     try:
         files = manifest_files(directory)
@@ -49,7 +49,7 @@ def load_partner_zones(
             problems += error.problems
             continue
         for document in documents:
-            manifest, found = _read_manifest(document, cluster_id)
+            manifest, found = _read_manifest(document, cluster_ids)
             problems += found
             if manifest is not None:
                 manifests.append(manifest)
@@ -60,12 +60,14 @@ def load_partner_zones(
     return [manifest.resource for manifest in manifests]
 
 
-def load_zones(directory: FilePath, cluster_id: str | None = None) -> list[Zone]:
+def load_zones(directory: FilePath, cluster_ids: tuple[str, ...] | None = None) -> list[Zone]:
     """Every zone of a folder, as the data plane needs it."""
-    return [resource.to_zone() for resource in load_partner_zones(directory, cluster_id)]
+    return [resource.to_zone() for resource in load_partner_zones(directory, cluster_ids)]
 
 
-def _read_manifest(document: Document, cluster_id: str | None) -> tuple[Manifest | None, Sequence[Problem]]:
+def _read_manifest(
+    document: Document, cluster_ids: tuple[str, ...] | None
+) -> tuple[Manifest | None, Sequence[Problem]]:
     data = document.data
     if not isinstance(data, dict):
         return None, [document.problem((), f"is not a manifest; write apiVersion, kind: {KIND}, metadata and spec")]
@@ -76,7 +78,7 @@ def _read_manifest(document: Document, cluster_id: str | None) -> tuple[Manifest
         resource = PartnerZone.model_validate(data)
     except ValidationError as error:
         return None, [document.problem(path, message) for path, message in violations(error, PartnerZone)]
-    found = [document.problem(path, message) for path, message in rule_violations(resource, cluster_id)]
+    found = [document.problem(path, message) for path, message in rule_violations(resource, cluster_ids)]
     return Manifest(document, resource), found
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from controlplane.problems import Path
+from controlplane.problems import Path, did_you_mean
 from policies.names import check_topic_name, check_zone_name, is_internal_topic
 from policies.zone import Alias, Permission, Zone, ZoneLimits
 from policies.zone import AuthenticationMode as AuthenticationModeName
@@ -183,13 +183,23 @@ class PartnerZone(_Resource):
         return fields
 
 
-def rule_violations(resource: PartnerZone, cluster_id: str | None = None) -> Iterator[tuple[Path, str]]:
-    """The rules that concern several fields at once. `cluster_id` is the id of the cluster that is configured."""
+def rule_violations(resource: PartnerZone, cluster_ids: tuple[str, ...] | None = None) -> Iterator[tuple[Path, str]]:
+    """The rules that concern several fields at once. `cluster_ids` are those of the clusters that are configured, None
+    for any."""
     spec = resource.spec
-    if cluster_id is not None and spec.cluster != cluster_id:
-        yield ("spec", "cluster"), f"{spec.cluster!r} is not configured; the configured cluster is {cluster_id!r}"
+    if cluster_ids is not None and spec.cluster not in cluster_ids:
+        yield ("spec", "cluster"), _unknown_cluster(spec.cluster, cluster_ids)
     yield from _authentication_violations(spec)
     yield from _topic_violations(spec.topics)
+
+
+def _unknown_cluster(name: str, configured: tuple[str, ...]) -> str:
+    known = ", ".join(map(repr, configured))
+    if len(configured) == 1:
+        return f"{name!r} is not configured; the configured cluster is {known}"
+    meant = did_you_mean(name, configured)
+    question = f"; did you mean {meant!r}?" if meant is not None else ""
+    return f"{name!r} is not configured; the configured clusters are {known}{question}"
 
 
 def _authentication_violations(spec: Spec) -> Iterator[tuple[Path, str]]:

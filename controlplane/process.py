@@ -82,7 +82,7 @@ def listen_message(error: ListenError, settings: Settings) -> str:
     configs = settings.gateway_config().listeners
     position = next(position for position, config in enumerate(configs) if config.name == error.listener)
     at, _ = settings.all_listeners()[position]
-    setting = ("listen",) if error.broker_id is None else ("broker_ports", "start")
+    setting = ("listen",) if error.node is None else ("broker_ports", "start")
     return bind_message(error.reason, field_name((*at, *setting)), HostPort(error.host, error.port))
 
 

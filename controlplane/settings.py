@@ -9,10 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
 from controlplane.audit_settings import AuditSettings
-from controlplane.cluster_settings import ClusterSettings, cluster_violations
+from controlplane.cluster_settings import (
+    Clusters,
+    ClusterSettings,
+    NamedCluster,
+    cluster_violations,
+    id_violations,
+)
 from controlplane.limit_settings import LimitSettings
 from controlplane.listener_settings import (
     Listeners,
@@ -52,10 +58,12 @@ class LogSettings(Section):
 
 
 class Settings(ListenerSettings):
-    """The whole file. The fields of a listener are those of the only one, where `listeners` names no others."""
+    """The whole file. The fields of a listener are those of the only one, where `listeners` names no others; there is
+    either one `cluster`, or several `clusters`."""
 
     listeners: Annotated[tuple[NamedListener, ...], NotEmpty] | None = None
-    cluster: ClusterSettings = Field(default_factory=dict, validate_default=True)
+    cluster: ClusterSettings | None = None
+    clusters: Annotated[tuple[NamedCluster, ...], NotEmpty] | None = None
     oauth: OauthSettings | None = None
     principal_mapping_rules: MappingRules = "DEFAULT"
     credentials_file: FilePath = FilePath("credentials.yaml")
@@ -69,11 +77,20 @@ class Settings(ListenerSettings):
     workers: Workers = 1
     _base: FilePath = PrivateAttr(default=FilePath())
 
+    @model_validator(mode="before")
+    @classmethod
+    def _needs_a_cluster(cls, data: object) -> object:
+        """Without any, what is missing are the fields of the only one."""
+        if isinstance(data, dict) and data.get("cluster") is None and data.get("clusters") is None:
+            return {**data, "cluster": {}}
+        return data
+
     def based_on(self, base: FilePath) -> "Settings":
         """The same, with relative paths that start from a folder."""
         located = {
             "credentials_file": base / self.credentials_file,
-            "cluster": self.cluster.located(base),
+            "cluster": self.cluster.located(base) if self.cluster is not None else None,
+            "clusters": tuple(each.located(base) for each in self.clusters) if self.clusters is not None else None,
             "audit": self.audit.relative_to(base),
             "oauth": self.oauth.located(base) if self.oauth is not None else None,
         }
@@ -84,7 +101,7 @@ class Settings(ListenerSettings):
     def gateway_config(self) -> GatewayConfig:
         return GatewayConfig(
             listeners=self._listener_configs(),
-            cluster=self.cluster.cluster_config(),
+            clusters=tuple(cluster.cluster_config() for _, cluster in self.all_clusters()),
             oauth=self.oauth.oauth_config() if self.oauth is not None else None,
             principal_mapping_rules=self.principal_mapping_rules,
             limits=self.limits.limits(),
@@ -98,6 +115,18 @@ class Settings(ListenerSettings):
         if self.listeners is None:
             return (((), self),)
         return tuple((("listeners", position), each) for position, each in enumerate(self.listeners))
+
+    def all_clusters(self) -> Clusters:
+        """Every cluster, in the order of the file, with the way to its fields."""
+        if self.clusters is not None:
+            return tuple((("clusters", position), each) for position, each in enumerate(self.clusters))
+        assert self.cluster is not None, "one of the two is there, or the settings are not valid"
+        return ((("cluster",), self.cluster),)
+
+    def cluster_ids(self) -> tuple[str, ...] | None:
+        """What zones may name in `spec.cluster`; None for anything."""
+        ids = tuple(cluster.id for _, cluster in self.all_clusters() if cluster.id is not None)
+        return ids or None
 
     def _listener_configs(self) -> tuple[ListenerConfig, ...]:
         offered = MECHANISMS if self.oauth is not None else tuple(m for m in MECHANISMS if m != OAUTHBEARER)
@@ -134,7 +163,7 @@ def variable_name(path: Path) -> str:
 def setting_paths(model: type[BaseModel] = Settings, prefix: Path = ()) -> Iterator[Path]:
     """Every single field that can be set."""
     for name, info in fields_by_name(model).items():
-        if name == "listeners":
+        if name in ("listeners", "clusters"):
             continue  # how many there are is up to the file
         if (section := submodel(info.annotation)) is not None:
             yield from setting_paths(section, (*prefix, name))
@@ -196,14 +225,19 @@ def _put(source: _Source, path: Path, variable: str, value: str) -> None:
 
 
 def _rule_violations(settings: Settings, base: FilePath) -> Iterator[tuple[Path, str]]:
-    yield from cluster_violations(settings.cluster)
+    if settings.clusters is not None and settings.cluster is not None:
+        yield ("clusters",), "cannot stand beside cluster; keep one of the two"
+    clusters = settings.all_clusters()
+    yield from id_violations(clusters)
+    for at, cluster in clusters:
+        yield from cluster_violations(cluster, at)
     if settings.listeners is not None:
         for name in ListenerSettings.model_fields:
             if name in settings.model_fields_set:
                 yield (name,), "belongs to a listener; with listeners, write it in each of them"
         yield from name_violations(settings.listeners)
     for at, listener in settings.all_listeners():
-        yield from listener_violations(listener, at, base)
+        yield from listener_violations(listener, at, base, clusters)
         if settings.oauth is None and OAUTHBEARER in (listener.sasl_mechanisms or ()):
             yield (*at, "sasl_mechanisms"), "OAUTHBEARER needs the section oauth, which says whose tokens are accepted"
-    yield from port_violations(settings.all_listeners(), settings.admin_listen)
+    yield from port_violations(settings.all_listeners(), settings.admin_listen, clusters)

@@ -87,14 +87,14 @@ class DesiredState:
         self,
         zones_dir: FilePath,
         credentials_file: FilePath,
-        cluster_id: str | None,
+        cluster_ids: tuple[str, ...] | None,
         admin: str | None = None,
         unusable_modes: Mapping[AuthenticationMode, str] = MappingProxyType({}),
     ) -> None:
         """`unusable_modes` says of modes in which nobody can sign in what they lack."""
         self._unusable_modes = unusable_modes
         self._zones = Followed(
-            "zones", lambda: folder_signature(zones_dir), lambda: load_partner_zones(zones_dir, cluster_id, admin)
+            "zones", lambda: folder_signature(zones_dir), lambda: load_partner_zones(zones_dir, cluster_ids, admin)
         )
         self._credentials = Followed(
             "credentials", lambda: file_signature(credentials_file), lambda: load_credentials(credentials_file)

@@ -11,6 +11,7 @@ from typing import Final, cast
 from proxy.admission import Ticket
 from proxy.audit import Origin
 from proxy.close import CloseReason
+from proxy.node import Node
 from proxy.routing import Listener
 from proxy.services import Services
 from proxy.session import ClientSession
@@ -28,10 +29,10 @@ _REFUSED_BY_NAME: Final = "CALLBACK_FAILED"
 class Door(asyncio.Protocol):
     """Hands a plaintext connection to its session at once, and one with TLS after the handshake."""
 
-    def __init__(self, services: Services, listener: Listener, broker_id: int | None) -> None:
+    def __init__(self, services: Services, listener: Listener, node: Node | None) -> None:
         self._services = services
         self._listener = listener
-        self._broker_id = broker_id
+        self._node = node
         self._raw: asyncio.Transport | None = None
         self._tls: TlsTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -52,7 +53,7 @@ class Door(asyncio.Protocol):
             self._raw.abort()
             return
         if self._listener.context is None:
-            session = ClientSession(self._services, self._listener, self._broker_id, self._ticket)
+            session = ClientSession(self._services, self._listener, self._node, self._ticket)
             self._raw.set_protocol(session)
             session.connection_made(self._raw)
             return
@@ -76,14 +77,18 @@ class Door(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.connection_lost_in_handshake()
 
+    @property
+    def _broker_id(self) -> int | None:
+        return self._node.id if self._node is not None else None
+
     # the end of the handshake
 
     def handshake_done(self) -> ClientSession:
         assert self._tls is not None
         self._leave()
         if self._listener.config.routing == "sni":
-            self._broker_id = self._listener.broker_asked(self._tls.tls)
-        return ClientSession(self._services, self._listener, self._broker_id, self._ticket)
+            self._node = self._listener.broker_asked(self._tls.tls)
+        return ClientSession(self._services, self._listener, self._node, self._ticket)
 
     def handshake_failed(self, error: ssl.SSLError) -> None:
         assert self._raw is not None
@@ -143,6 +148,7 @@ class Door(asyncio.Protocol):
             "zone": "",
             "user": "",
             "listener": self._listener.config.name,
+            **self._services.clusters.fields_of(self._node.cluster if self._node is not None else ""),
         }
         _log.info("connection ended", extra=extra)
         self._services.audit.connection_ended(self._origin, None, extra)

@@ -53,7 +53,7 @@ MAX_LISTED_ALIASES: Final = 100
 LAST_SECOND: Final = 253_402_300_799.0
 """Of the year 9999. A token's issuer may think further."""
 
-SUMMARY: Final = ("reason", "detail", "seconds", "requests", "bytes_in", "bytes_out")
+SUMMARY: Final = ("cluster", "reason", "detail", "seconds", "requests", "bytes_in", "bytes_out")
 
 _MECHANISMS: Final = frozenset(("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI", "MTLS"))
 """Words that are shown; others are of a client's making."""

@@ -17,6 +17,7 @@ class CloseReason(enum.StrEnum):
     TLS_HANDSHAKE_FAILED = "tls_handshake_failed"
     UNKNOWN_SERVER_NAME = "unknown_server_name"
     ACKS_0_REFUSED = "acks_0_refused"
+    WRONG_CLUSTER = "wrong_cluster"
     # deadlines
     TLS_HANDSHAKE_DEADLINE = "tls_handshake_deadline"
     AUTHENTICATION_DEADLINE = "authentication_deadline"

@@ -1,4 +1,4 @@
-"""What the gateway knows of the Kafka cluster: brokers, their versions, the cluster's id, and whether it answers.
+"""What the gateway knows of a Kafka cluster: brokers, their versions, the cluster's id, and whether it answers.
 
 One connection of its own asks every few seconds; sessions ask for a look when a broker's answer names a broker that is
 not known here.
@@ -37,13 +37,16 @@ class Cluster:
     """Started with `run`; everything else answers from memory."""
 
     def __init__(self, config: ClusterConfig, share: Share, metrics: GatewayMetrics) -> None:
+        self.id = config.id
         self.brokers: Mapping[int, Address] = {}
         self.cluster_id = ""
+        """Kafka's own; empty until the cluster has answered for the first time."""
         self.reachable = False
         self.problem = "not asked yet"
         self.versions: dict[int, api_versions.BrokerVersions] = {}
         self.on_brokers: Callable[[Iterable[int]], Awaitable[None]] | None = None
         self.upstream = Upstream(config, metrics)
+        metrics.upstream_reachable[config.id] = False
         self._config = config
         self._share = share
         self._metrics = metrics
@@ -108,12 +111,13 @@ class Cluster:
     def _set_reachable(self, reachable: bool, problem: str) -> None:
         if reachable != self.reachable or (not reachable and problem != self.problem):
             log = _log.info if reachable else _log.warning
+            extra = {"event": "upstream", "reachable": reachable, "problem": problem}
             log(
                 "the Kafka cluster answers" if reachable else "the Kafka cluster is out of reach",
-                extra={"event": "upstream", "reachable": reachable, "problem": problem},
+                extra={**extra, "cluster": self.id} if self.id else extra,
             )
         self.reachable, self.problem = reachable, problem
-        self._metrics.upstream_reachable = reachable
+        self._metrics.upstream_reachable[self.id] = reachable
 
     async def _take(self, metadata: Any) -> None:
         self.cluster_id = metadata.cluster_id or ""

@@ -102,6 +102,8 @@ class ListenerConfig:
     """With SNI routing: the port that clients are told; None is `port` itself."""
     routing: Routing = "ports"
     broker_ports_start: int = 9095
+    broker_ports_per_cluster: int = 100
+    """With several clusters: how far the ports of one's brokers begin behind those of the one before."""
     min_broker_id: int = 0
     sni_pattern: str = "broker{id}-{advertised_host}"
     tls: ListenerTls | None = None
@@ -109,8 +111,10 @@ class ListenerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterConfig:
-    """The company's Kafka, and how the gateway signs in there."""
+    """One of the company's Kafka clusters, and how the gateway signs in there."""
 
+    id: str = ""
+    """What zones name it by. Empty only for a single one, which then serves zones whatever they name."""
     bootstrap_servers: tuple[tuple[str, int], ...]
     security_protocol: ClusterProtocol = "PLAINTEXT"
     mechanism: ClusterMechanism = "PLAIN"
@@ -147,7 +151,8 @@ class GatewayConfig:
     """Addresses, proofs and limits, fixed for the life of the process."""
 
     listeners: tuple[ListenerConfig, ...]
-    cluster: ClusterConfig
+    clusters: tuple[ClusterConfig, ...]
+    """At least one, each with an id of its own."""
     limits: Limits = Limits()
     max_reauthentication_seconds: float = 0.0
     """Kafka's `connections.max.reauth.ms`; 0 leaves sessions as long as their credentials."""

@@ -20,7 +20,8 @@ from proxy.accept import Door
 from proxy.apis.table import all_plans
 from proxy.audit import Audit, Sink
 from proxy.close import CloseReason
-from proxy.cluster import RETRY_SECONDS, Cluster
+from proxy.cluster import Cluster
+from proxy.clusters import Clusters
 from proxy.config import GatewayConfig
 from proxy.credential_use import CredentialUse
 from proxy.flow import MemoryBudget
@@ -31,6 +32,7 @@ from proxy.mechanisms.passthrough import PassthroughTokens, with_tokens
 from proxy.mechanisms.plain import Plain
 from proxy.mechanisms.scram import ScramSha512
 from proxy.metrics import GatewayMetrics
+from proxy.node import Node
 from proxy.routing import Claim, Listener, ListenError, Routing
 from proxy.services import Services
 from proxy.throttled_zones import ThrottledZones
@@ -76,12 +78,15 @@ class Gateway:
             self.metrics,
             burst_seconds=limits.burst_seconds,
             on_throttled=lambda limiter, units, wait: self._throttled.note(limiter, units, wait),
+            clusters=[cluster.id for cluster in config.clusters],
         )
         registry.apply(zones, credentials)
         self._served = zones, credentials
         budget = MemoryBudget(limits.assembly_bytes, limits.assembly_bytes_per_zone)
-        # of its own, so that the gateway knows its cluster whatever clients do
-        cluster = Cluster(config.cluster, MemoryBudget(limits.assembly_bytes).share(""), self.metrics)
+        # a budget of its own for each, so that the gateway knows its clusters whatever clients do
+        clusters = Clusters(
+            [Cluster(each, MemoryBudget(limits.assembly_bytes).share(""), self.metrics) for each in config.clusters]
+        )
         self._keys: Keys | None = None
         configured: list[Mechanism] = []
         if config.oauth is not None:
@@ -98,15 +103,16 @@ class Gateway:
         self.metrics.registry.register(TrafficMetrics(registry))
         self._expiries = Expiries(credentials, time())
         self._services = Services(
-            config, registry, cluster, self.metrics, budget, self._spawn, mechanisms, audit=self.audit
+            config, registry, clusters, self.metrics, budget, self._spawn, mechanisms, audit=self.audit
         )
-        self._services.routing = Routing(config.listeners, self._accept, claim)
+        self._services.routing = Routing(config.listeners, self._accept, claim, clusters.ids)
         self._credential_use = CredentialUse(self._services)
         self.metrics.registry.register(self._credential_use)
         self._started = False
         self._learnt_at = -inf
         self._stopping = False
-        self._unopened = ""
+        self._unopened: dict[str, str] = {}
+        """Cluster -> why not all of its brokers have their ports."""
 
     @property
     def zones(self) -> ZoneRegistry:
@@ -120,32 +126,42 @@ class Gateway:
         """In plain words; empty when ready."""
         if self._stopping:
             return "the gateway is stopping"
-        cluster = self._services.cluster
-        if not cluster.reachable:
-            return f"the Kafka cluster does not answer: {cluster.problem}"
-        return self._unopened if self._started else "the gateway is starting"
+        clusters = self._services.clusters
+        if not clusters.reachable:
+            return clusters.why_unreachable()
+        return next(iter(self._unopened.values()), "") if self._started else "the gateway is starting"
+
+    def cluster_problems(self) -> Mapping[str, str]:
+        """Cluster id -> why it is out of reach, in plain words; empty when it isn't."""
+        return self._services.clusters.problems()
+
+    def zone_problems(self) -> Mapping[str, str]:
+        """Zones that can't be served here -> why, in plain words."""
+        return self._services.zones.unserved
 
     def credentials_used(self) -> Mapping[str, float]:
         """Credential id -> Unix time of its last use by this process."""
         return self._credential_use.times()
 
     async def start(self) -> None:
-        """Returns when the cluster has answered and all ports are open. Raises ListenError, TlsError."""
+        """Returns when a cluster has answered and its ports are open. Raises ListenError, TlsError."""
         all_plans()
         if self.passthrough is not None:
             passthrough.all_plans()
             await asyncio.to_thread(self.passthrough.derive_key)
         services = self._services
         await self._load_certificates()
-        await self._reach_cluster()
-        services.zones.identify(services.cluster.cluster_id)
-        await self._learn_topic_ids()
+        reaching = await services.clusters.reach(self._spawn)
+        reached = [cluster for cluster in reaching if cluster.reachable]
+        for cluster in reached:
+            await self._get_to_know(cluster)
         if self._keys is not None:
             await self._keys.refresh()
             self._spawn(self._keys.run(), "refresh the signature keys")
-        await services.routing.open(services.cluster.brokers)
-        services.cluster.on_brokers = self._open_ports
-        self._spawn(services.cluster.run(), "watch the cluster")
+        for cluster in reached:
+            await services.routing.open(cluster.id, cluster.brokers)
+        for cluster, reach in reaching.items():
+            self._spawn(self._watch(cluster, reach), f"watch the cluster {cluster.id}".rstrip())
         self._spawn(self._watch_deadlines(), "watch deadlines")
         self._started = True
         self.audit.write("gateway_start", self._counts())
@@ -163,39 +179,53 @@ class Gateway:
         for listener, each in tls.items():
             self.metrics.certificate_not_after[listener] = each.not_after
 
-    async def _reach_cluster(self) -> None:
-        cluster = self._services.cluster
-        while not cluster.reachable:
-            await cluster.refresh()
-            if not cluster.reachable:
-                await asyncio.sleep(RETRY_SECONDS)
+    async def _get_to_know(self, cluster: Cluster) -> None:
+        """A cluster has answered for the first time."""
+        self._services.zones.identify(cluster.id, cluster.cluster_id)
+        await self._learn_topic_ids(cluster)
 
-    async def _learn_topic_ids(self) -> None:
+    async def _watch(self, cluster: Cluster, reach: "asyncio.Task[None]") -> None:
+        """Follow a cluster, and open its ports when it answers at last."""
+        if not reach.done():
+            await reach
+            await self._get_to_know(cluster)
+            await self._open_ports(cluster.id, cluster.brokers)
+        cluster.on_brokers = lambda broker_ids: self._open_ports(cluster.id, broker_ids)
+        await cluster.run()
+
+    async def _learn_topic_ids(self, cluster: Cluster) -> None:
         """So that clients which kept their topic ids over our restart are understood at once."""
-        services = self._services
+        zones = self._services.zones
         try:
-            services.zones.learn(await services.cluster.topic_ids(services.zones.topics))
+            zones.learn(cluster.id, await cluster.topic_ids(zones.topics(cluster.id)))
         except (OSError, TimeoutError, ProtocolError) as error:
             # clients that name an id which isn't known yet ask for metadata, from which it is learnt
-            _log.warning("topic ids are not known yet", extra={"event": "topic_ids", "problem": str(error)})
+            extra = {"event": "topic_ids", "problem": str(error), **self._services.clusters.fields_of(cluster.id)}
+            _log.warning("topic ids are not known yet", extra=extra)
+
+    def _learn_soon(self) -> None:
+        """Of clusters that have answered; the others' are learnt when they do."""
+        for cluster in self._services.clusters:
+            if cluster.cluster_id:
+                self._spawn(self._learn_topic_ids(cluster), "learn topic ids")
 
     def _learn_missed_ids(self, now: float) -> None:
         """A topic that was created since: its metadata may have passed through another process of this gateway."""
         if now - self._learnt_at > LEARN_SECONDS and self._services.zones.take_missed_id():
             self._learnt_at = now
-            self._spawn(self._learn_topic_ids(), "learn topic ids")
+            self._learn_soon()
 
-    async def _open_ports(self, broker_ids: Iterable[int]) -> None:
+    async def _open_ports(self, cluster: str, broker_ids: Iterable[int]) -> None:
         """A broker that has joined later gets its port; until it is open, no client hears of the broker."""
         try:
-            await self._services.routing.open(broker_ids)
-            self._unopened = ""
+            await self._services.routing.open(cluster, broker_ids)
+            self._unopened.pop(cluster, None)
         except ListenError as error:
-            self._unopened = str(error)
+            self._unopened[cluster] = str(error)
             _log.error("no port for a broker", extra={"event": "broker_unmapped", "problem": str(error)})
 
-    def _accept(self, listener: Listener, broker_id: int | None) -> Door:
-        return Door(self._services, listener, broker_id)
+    def _accept(self, listener: Listener, node: Node | None) -> Door:
+        return Door(self._services, listener, node)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         """The one place where tasks are made: they are named, kept until done, and their failures are logged."""
@@ -255,11 +285,11 @@ class Gateway:
         self.audit.credentials_changed(credential_changes(before[1], credentials), ended_credentials)
         self._throttled.tick()
         if self._started:
-            self._spawn(self._learn_topic_ids(), "learn topic ids")
+            self._learn_soon()
 
-    def use_cluster_tls(self, context: ssl.SSLContext | None) -> None:
-        """New connections to the brokers are opened with it; those that exist keep theirs."""
-        self._services.cluster.upstream.context = context
+    def use_cluster_tls(self, cluster: str, context: ssl.SSLContext | None) -> None:
+        """New connections to this cluster's brokers are opened with it; those that exist keep theirs."""
+        self._services.clusters[cluster].upstream.context = context
 
     async def stop(self) -> None:
         """Accept no more, let answers under way finish within the grace time, then close everything."""

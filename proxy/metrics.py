@@ -72,8 +72,10 @@ class GatewayMetrics(Collector):
         self.jwks_refreshes: defaultdict[str, int] = defaultdict(int)
         """success or failure -> attempts to fetch the keys that sign tokens; a file counts when it has changed"""
         self.jwks_keys = 0
-        self.upstream_reachable = False
-        self.upstream_reauthentications = 0
+        self.upstream_reachable: dict[str, bool] = {}
+        """cluster -> whether it answers"""
+        self.upstream_reauthentications: defaultdict[str, int] = defaultdict(int)
+        """cluster -> times that a connection to one of its brokers signed in again"""
         self.certificate_not_after: dict[str, float] = {}
         """listener -> when the certificate that it shows ends, in Unix seconds"""
         self.tasks = 0
@@ -164,14 +166,23 @@ class GatewayMetrics(Collector):
         yield from (now, closed, failed, again, certificates)
         yield CounterMetricFamily("zonegate_connections_opened", "Connections accepted.", self.connections_opened)
         yield GaugeMetricFamily("zonegate_tasks", "Tasks of the gateway now.", self.tasks)
-        yield GaugeMetricFamily(
-            "zonegate_upstream_reachable", "1 while the Kafka cluster answers.", int(self.upstream_reachable)
+        yield from self._collect_clusters()
+
+    def _collect_clusters(self) -> Iterator[Metric]:
+        """With a label where there are several to tell apart."""
+        labels = ["cluster"] if len(self.upstream_reachable) > 1 else []
+        reachable = GaugeMetricFamily(
+            "zonegate_upstream_reachable", "1 while the Kafka cluster answers.", labels=labels
         )
-        yield CounterMetricFamily(
+        again = CounterMetricFamily(
             "zonegate_upstream_reauthentications",
             "Times that a connection to a broker signed in again (KIP-368).",
-            self.upstream_reauthentications,
+            labels=labels,
         )
+        for cluster, answers in self.upstream_reachable.items():
+            reachable.add_metric([cluster][: len(labels)], int(answers))
+            again.add_metric([cluster][: len(labels)], self.upstream_reauthentications[cluster])
+        yield from (reachable, again)
 
     def _collect_jwks(self) -> Iterator[Metric]:
         refreshes = CounterMetricFamily("zonegate_jwks_refreshes", "Fetches of the token keys.", labels=["result"])

@@ -122,7 +122,7 @@ class Reauthentication:
 
     def _end(self, lifetime: float) -> None:
         self._conversation = None
-        self._upstream.metrics.upstream_reauthentications += 1
+        self._upstream.metrics.upstream_reauthentications[self._upstream.config.id] += 1
         self._schedule(lifetime)
         kept, self._kept = self._kept, []
         self.keeps_unanswered = False

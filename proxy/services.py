@@ -10,10 +10,12 @@ from proxy.audit import Audit
 from proxy.certificates import Certificates
 from proxy.close import CloseReason
 from proxy.cluster import Cluster
+from proxy.clusters import Clusters
 from proxy.config import GatewayConfig
 from proxy.flow import MemoryBudget
-from proxy.mechanisms.mechanism import Mechanism
+from proxy.mechanisms.mechanism import Mechanism, Principal
 from proxy.metrics import GatewayMetrics
+from proxy.node import Node
 from proxy.routing import Routing
 from proxy.zones import ZoneRegistry
 
@@ -50,7 +52,7 @@ class Services:
 
     config: GatewayConfig
     zones: ZoneRegistry
-    cluster: Cluster
+    clusters: Clusters
     metrics: GatewayMetrics
     budget: MemoryBudget
     """For frames of clients that have signed in, a share for each zone."""
@@ -76,6 +78,12 @@ class Services:
         self.admission = Admission(self.config.limits, self.metrics, self.audit)
         self.responses = MemoryBudget(self.budget.limit, self.budget.share_limit)
         self.strangers = MemoryBudget(self.config.limits.assembly_bytes_before_authentication)
+
+    def cluster_of(self, principal: Principal, node: Node | None) -> Cluster:
+        """Where somebody belongs who has signed in; admins have all clusters, and come to that of the port."""
+        if not principal.passthrough:
+            return self.clusters[self.zones.cluster_of(principal.zone)]
+        return self.clusters.first if node is None else self.clusters[node.cluster]
 
     def forget(self, session: Session) -> None:
         """A connection is gone."""

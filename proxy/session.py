@@ -23,11 +23,12 @@ from proxy.authentication import Authentication, NotAuthenticatedError
 from proxy.broker import BrokerConnection, connect, write_pieces
 from proxy.client_reauthentication import ClientReauthentication
 from proxy.close import CloseReason
-from proxy.cluster import BrokerView
+from proxy.cluster import BrokerView, Cluster
 from proxy.deadlines import Deadlines
 from proxy.exchange import Pieces
 from proxy.flow import Assembly, Hold, ReadGate
 from proxy.mechanisms.mechanism import Principal
+from proxy.node import Node
 from proxy.passthrough import PassthroughPipeline
 from proxy.pipeline import HOLDS_REQUESTS, Pipeline, UnsupportedApiError
 from proxy.resources import Resource
@@ -60,14 +61,15 @@ _FAILURES: Final = (
 class ClientSession(asyncio.Protocol):
     """The client's side of a connection pair."""
 
-    def __init__(
-        self, services: Services, listener: Listener, broker_id: int | None, ticket: Ticket | None = None
-    ) -> None:
-        """`ticket` is the connection's place among all; without one it doesn't count."""
+    def __init__(self, services: Services, listener: Listener, node: Node | None, ticket: Ticket | None = None) -> None:
+        """`node` is the broker of this port or host name, None where clients bootstrap. `ticket` is the connection's
+        place among all; without one it doesn't count."""
         self._services = services
         self._limits = services.config.limits
         self._listener = listener
-        self._broker_id = broker_id
+        self._node = node
+        self._cluster: Cluster | None = None
+        """On the bootstrap port it isn't known before it is known who the client is."""
         self._ticket = ticket
         self.gate = ReadGate()
         self.gate.on_release = self.settle
@@ -230,7 +232,13 @@ class ClientSession(asyncio.Protocol):
         """Of the very broker behind this connection; before there is one, what is known of the brokers of its port."""
         if self._broker is not None:
             return self._broker.versions
-        return self._services.cluster.versions_for(self._broker_id)
+        if self._cluster is not None:
+            return self._cluster.versions_for(self._broker_id)
+        return self._services.clusters.versions_for(self._node)
+
+    @property
+    def _broker_id(self) -> int | None:
+        return self._node.id if self._node is not None else None
 
     def answer_locally(self, data: bytes, start: int, end: int, respond: Callable[[bytes], None]) -> None:
         """ApiVersions and the SASL requests of a client that has signed in."""
@@ -242,13 +250,18 @@ class ClientSession(asyncio.Protocol):
         self.belongs_to(principal)
         self._services.metrics.connections[self.zone_name] += 1
         self._services.audit.authenticated(self.origin, principal)
+        cluster = self._cluster = self._services.cluster_of(principal, self._node)
+        if self._node is not None and self._node.cluster != cluster.id:
+            detail = f"the zone is on cluster {cluster.id}, and this is where cluster {self._node.cluster} is reached"
+            self.close(CloseReason.WRONG_CLUSTER, detail)
+            return
         if self._ticket is not None and not self._ticket.enter_zone(self.zone_name):
             self.close(CloseReason.ZONE_LIMIT, f"the zone has {self._limits.connections_per_zone} connections")
             return
         self._assembly.move(self._services.budget.share(self.zone_name))
         self.reader.max_frame_bytes = self._limits.frame_bytes
         self.hold(Hold.CONNECTING)
-        self._services.spawn(self._connect(), f"connect {self._peer}")
+        self._services.spawn(self._connect(cluster), f"connect {self._peer}")
 
     def belongs_to(self, principal: Principal) -> None:
         """Revoking this credential ends the session."""
@@ -265,23 +278,22 @@ class ClientSession(asyncio.Protocol):
         self.reader.held = True
         self.gate.hold(reason)
 
-    async def _connect(self) -> None:
+    async def _connect(self, cluster: Cluster) -> None:
         """Open the connection to the broker of this port; on the bootstrap port, to any that answers."""
         problems = []
         share = self._services.responses.share(self.zone_name)
-        for address in self._services.cluster.candidates(self._broker_id):
+        for address in cluster.candidates(self._broker_id):
             try:
-                upstream = self._services.cluster.upstream
-                broker = await connect(address, upstream, self._on_broker_lost, self.gate, share)
+                broker = await connect(address, cluster.upstream, self._on_broker_lost, self.gate, share)
             except (OSError, TimeoutError, ProtocolError) as error:
                 problems.append(str(error) or type(error).__name__)
                 continue
-            self._start(broker, address)
+            self._start(cluster, broker, address)
             return
-        self._services.cluster.refresh_soon()
+        cluster.refresh_soon()
         self.close(CloseReason.BROKER_UNREACHABLE, "; ".join(problems) or "the broker is not known")
 
-    def _start(self, broker: BrokerConnection, address: tuple[str, int]) -> None:
+    def _start(self, cluster: Cluster, broker: BrokerConnection, address: tuple[str, int]) -> None:
         principal = self._authentication.principal
         passthrough = principal is not None and principal.passthrough
         served = passthrough or self.zone_name in self._services.zones.zones
@@ -292,18 +304,17 @@ class ClientSession(asyncio.Protocol):
         if broker.closed:
             self.close(CloseReason.BROKER_CLOSED, "right after it was opened")
             return
-        cluster = self._services.cluster
         broker_id = cluster.broker_at(address)
         if broker_id is not None:
             cluster.versions[broker_id] = broker.versions
         self._broker = broker
-        view = BrokerView(cluster, broker)
+        view, endpoints = BrokerView(cluster, broker), self._listener.of_cluster(cluster.id)
         if passthrough:
             metrics = self._services.metrics
-            self._pipeline = PassthroughPipeline(self, broker, self._listener, view, self._limits, metrics)
+            self._pipeline = PassthroughPipeline(self, broker, endpoints, view, self._limits, metrics)
         else:
             plans = plans_for(broker.versions.apis)
-            self._pipeline = Pipeline(self, broker, plans, self._zone, self._listener, view, self._limits)
+            self._pipeline = Pipeline(self, broker, plans, self._zone, endpoints, view, self._limits)
         self._pipeline.apply_limits()
         self._pipeline.release(Hold.CONNECTING)
 
@@ -465,4 +476,10 @@ class ClientSession(asyncio.Protocol):
             "requests": self._pipeline.requests if self._pipeline is not None else 0,
             "bytes_in": self._received_bytes,
             "bytes_out": self._sent_bytes,
+            **self._services.clusters.fields_of(self._cluster_id()),
         }
+
+    def _cluster_id(self) -> str:
+        if self._node is not None:
+            return self._node.cluster
+        return self._cluster.id if self._cluster is not None else ""

@@ -5,6 +5,7 @@ brokers' topic ids, so that ids and names always belong together.
 """
 
 import logging
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -72,9 +73,13 @@ def spell(raw: bytes) -> tuple[bytes, bytes]:
 class ZoneState:
     """One zone as this gateway serves it."""
 
-    def __init__(self, rules: ZoneRules, metrics: GatewayMetrics, id_key: bytes, traffic: ZoneTraffic) -> None:
+    def __init__(
+        self, rules: ZoneRules, cluster: str, metrics: GatewayMetrics, id_key: bytes, traffic: ZoneTraffic
+    ) -> None:
         self.rules = rules
         self.name = rules.name
+        self.cluster = cluster
+        """The id of the cluster that it is served from."""
         self.metrics = metrics
         self.traffic = traffic
         self.cluster_id = virtual_cluster_id(id_key, rules.name)
@@ -124,6 +129,10 @@ class ZoneState:
                 alias_id = virtual_topic_id(self._id_key, self.name, alias.name, topic_id)
                 route = Route(alias, known.meter, alias_id, topic_id)
                 self.routes_by_name[alias.name.encode()] = self.routes_by_id[alias_id] = route
+
+    def shrank_from(self, before: "ZoneState") -> bool:
+        """True when live sessions must end."""
+        return self.cluster != before.cluster or self.rules.shrank_from(before.rules)
 
     def inherit(self, before: "ZoneState") -> None:
         """Keep what is known and under way when the zone's definition is replaced."""
@@ -180,40 +189,55 @@ class ZoneRegistry:
         clock: Clock = monotonic,
         burst_seconds: float = Limits().burst_seconds,
         on_throttled: OnThrottled = nobody_listens,
+        clusters: Sequence[str] = ("",),
     ) -> None:
+        """`clusters` are the ids of those that are configured; a single one without id has all zones."""
         self._metrics = metrics
+        self._clusters = tuple(clusters)
         self._clock = clock
         self._burst_seconds = burst_seconds
         self._on_throttled = on_throttled
         self._sharing: Sharing | None = None
-        self._id_key = b""
+        self._id_keys: dict[str, bytes] = {}
+        self._decoy_key = secrets.token_bytes(32)
+        self.unserved: Mapping[str, str] = {}
+        """Zone -> why it can't be served here, in plain words."""
         self.zones: dict[str, ZoneState] = {}
         self._accounts: dict[str, Account] = {}
         self._credentials: frozenset[Credential] = frozenset()
         self.credential_ids: frozenset[str] = frozenset()
 
-    def identify(self, cluster_id: str) -> None:
-        """Derive virtual ids from the cluster's own id, which every gateway of the cluster knows."""
-        if self._id_key != cluster_id.encode():
-            self._id_key = cluster_id.encode()
-            self.zones = {
-                name: ZoneState(state.rules, self._metrics, self._id_key, state.traffic)
-                for name, state in self.zones.items()
-            }
+    def identify(self, cluster: str, kafka_id: str) -> None:
+        """Derive virtual ids from a cluster's own id, which every gateway of the cluster knows."""
+        key = kafka_id.encode()
+        if cluster == self._clusters[0]:
+            self._decoy_key = key
+        if self._id_keys.get(cluster) != key:
+            self._id_keys[cluster] = key
+            for name, state in self.zones.items():
+                if state.cluster == cluster:
+                    self.zones[name] = ZoneState(state.rules, cluster, self._metrics, key, state.traffic)
 
-    @property
-    def topics(self) -> list[str]:
-        """The backing topics of all zones, each once."""
-        return sorted({topic for state in self.zones.values() for topic in state.rules.topics})
+    def cluster_of(self, zone: str) -> str:
+        """The id of the cluster that a zone is served from."""
+        return self.zones[zone].cluster
 
-    def learn(self, topic_ids: Mapping[str, bytes]) -> None:
+    def topics(self, cluster: str) -> list[str]:
+        """The backing topics of all zones of a cluster, each once."""
+        states = [state for state in self.zones.values() if state.cluster == cluster]
+        return sorted({topic for state in states for topic in state.rules.topics})
+
+    def learn(self, cluster: str, topic_ids: Mapping[str, bytes]) -> None:
         """Take note of many topics' ids at once (topic -> id)."""
         for state in self.zones.values():
-            for topic in state.rules.topics:
-                state.learn(topic, topic_ids.get(topic, ZERO_ID))
+            if state.cluster == cluster:
+                for topic in state.rules.topics:
+                    state.learn(topic, topic_ids.get(topic, ZERO_ID))
 
     def apply(self, zones: Sequence[Zone], credentials: Sequence[Credential]) -> Changes:
         """Serve these and only these from now on."""
+        self.unserved = {zone.name: self._not_configured(zone) for zone in zones if self._id_of(zone) is None}
+        zones = [zone for zone in zones if zone.name not in self.unserved]
         before, states = self.zones, {}
         for zone in zones:
             known = before.get(zone.name)
@@ -222,12 +246,12 @@ class ZoneRegistry:
                 continue
             traffic = known.traffic if known is not None else self._new_traffic(zone.name)
             traffic.configure(zone.limits)
-            states[zone.name] = ZoneState(ZoneRules(zone), self._metrics, self._id_key, traffic)
-            if known is not None:
+            cluster = self._id_of(zone) or ""
+            key = self._id_keys.get(cluster, b"")
+            states[zone.name] = ZoneState(ZoneRules(zone), cluster, self._metrics, key, traffic)
+            if known is not None and known.cluster == cluster:
                 states[zone.name].inherit(known)
-        shrunken = {
-            name for name, state in before.items() if name not in states or states[name].rules.shrank_from(state.rules)
-        }
+        shrunken = {name for name, state in before.items() if name not in states or states[name].shrank_from(state)}
         # one that was edited in place is another one, so that a new hash under an old id ends the old sessions
         revoked = {credential.id for credential in self._credentials - set(credentials)}
         self.zones = states
@@ -240,6 +264,17 @@ class ZoneRegistry:
             zone.service_account: Account(zone.name, zone.authentication, grouped.get(zone.name, ())) for zone in zones
         }
         return Changes(frozenset(shrunken), frozenset(revoked))
+
+    def _id_of(self, zone: Zone) -> str | None:
+        """The id of its cluster; None when that is not configured."""
+        if self._clusters == ("",):
+            return ""
+        return zone.cluster if zone.cluster in self._clusters else None
+
+    def _not_configured(self, zone: Zone) -> str:
+        known = ", ".join(map(repr, self._clusters))
+        configured = f"cluster is {known}" if len(self._clusters) == 1 else f"clusters are {known}"
+        return f"its cluster {zone.cluster!r} is not configured at this gateway; the configured {configured}"
 
     def take_missed_id(self) -> bool:
         """Whether a client has named a topic id that isn't known, since this was last asked."""
@@ -267,5 +302,6 @@ class ZoneRegistry:
         return self._accounts.get(username)
 
     def decoy_salt(self, username: str) -> bytes:
-        """What SCRAM tells of an account without a password; the same at every gateway of the cluster."""
-        return decoy_salt(self._id_key, username)
+        """What SCRAM tells of an account without a password; the same at every gateway that has the same
+        first cluster, once that is known."""
+        return decoy_salt(self._decoy_key, username)

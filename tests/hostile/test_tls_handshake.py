@@ -13,6 +13,7 @@ import trustme
 from proxy.accept import Door
 from proxy.close import CloseReason
 from proxy.cluster import Cluster
+from proxy.clusters import Clusters
 from proxy.config import ClusterConfig, GatewayConfig, Limits, ListenerConfig, ListenerTls
 from proxy.flow import MemoryBudget
 from proxy.gateway import build_mechanisms
@@ -47,14 +48,14 @@ class TlsDoor:
         self.tasks: set[asyncio.Task[None]] = set()
         limits = replace(Limits(), handshake_seconds=HANDSHAKE_SECONDS, connections_per_address=SLOW + 1)
         gateway = GatewayConfig(
-            listeners=(config,), cluster=ClusterConfig(bootstrap_servers=(("kafka", 9092),)), limits=limits
+            listeners=(config,), clusters=(ClusterConfig(bootstrap_servers=(("kafka", 9092),)),), limits=limits
         )
         registry = ZoneRegistry(self.metrics)
         budget = MemoryBudget(1 << 20)
-        cluster = Cluster(gateway.cluster, budget.share(""), self.metrics)
+        cluster = Cluster(gateway.clusters[0], budget.share(""), self.metrics)
         mechanisms = build_mechanisms(registry)
-        self.services = Services(gateway, registry, cluster, self.metrics, budget, self._spawn, mechanisms)
-        self.listener = Listener(config, lambda listener, broker_id: Door(self.services, listener, broker_id))
+        self.services = Services(gateway, registry, Clusters([cluster]), self.metrics, budget, self._spawn, mechanisms)
+        self.listener = Listener(config, lambda listener, node: Door(self.services, listener, node))
         self.listener.use(server_tls(config).context)
         self.port = 0
 

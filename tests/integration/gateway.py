@@ -30,7 +30,9 @@ ZONEGATE = Path(sys.executable).with_name("zonegate")
 Manifest = Mapping[str, object]
 
 
-def manifest(zone: str, user: str, topics: Sequence[tuple[str, str, str]], mode: str = "PLAIN") -> Manifest:
+def manifest(
+    zone: str, user: str, topics: Sequence[tuple[str, str, str]], mode: str = "PLAIN", cluster: str = "partner1"
+) -> Manifest:
     """A PartnerZone; topics are (alias, backing topic, permission)."""
     account = {"authenticationMode": {"type": mode, "serviceAccount": user}}
     return {
@@ -38,7 +40,7 @@ def manifest(zone: str, user: str, topics: Sequence[tuple[str, str, str]], mode:
         "kind": "PartnerZone",
         "metadata": {"name": zone},
         "spec": {
-            "cluster": "partner1",
+            "cluster": cluster,
             **({"serviceAccount": user} if mode == "PLAIN" else account),
             "topics": [
                 {"name": alias, "backingTopic": topic, "permission": permission} for alias, topic, permission in topics

@@ -29,7 +29,8 @@ def test_the_gateway_takes_its_settings(services: dict[str, Any]) -> None:
     gateway = services["gateway"]
     settings = load_settings(None, {name: str(value) for name, value in gateway["environment"].items()})
     advertised = [service["environment"] for name, service in services.items() if name.startswith("kafka-")]
-    assert {f"{server}" for server in settings.cluster.bootstrap_servers} == {
+    ((_, cluster),) = settings.all_clusters()
+    assert {f"{server}" for server in cluster.bootstrap_servers} == {
         re.sub(r"PLAINTEXT://(.+?),.*", r"\1", environment["KAFKA_ADVERTISED_LISTENERS"]) for environment in advertised
     }
     ids = [environment["KAFKA_NODE_ID"] for environment in advertised]

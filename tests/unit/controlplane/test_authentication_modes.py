@@ -50,21 +50,21 @@ def test_the_mode_reaches_the_data_plane(write: WriteFile, mode: str) -> None:
     ("config", "missing"),
     [
         (
-            GatewayConfig(listeners=(SASL,), cluster=CLUSTER),
+            GatewayConfig(listeners=(SASL,), clusters=(CLUSTER,)),
             {
                 "OAUTHBEARER": "the settings have no section oauth",
                 "MTLS": "no listener has the security protocol SSL",
             },
         ),
         (
-            GatewayConfig(listeners=(SASL, CERTIFICATES), cluster=CLUSTER, oauth=OAUTH),
+            GatewayConfig(listeners=(SASL, CERTIFICATES), clusters=(CLUSTER,), oauth=OAUTH),
             {"OAUTHBEARER": "no listener offers OAUTHBEARER"},
         ),
         (
-            GatewayConfig(listeners=(BEARER, CERTIFICATES), cluster=CLUSTER, oauth=OAUTH),
+            GatewayConfig(listeners=(BEARER, CERTIFICATES), clusters=(CLUSTER,), oauth=OAUTH),
             {"PLAIN": "no listener offers PLAIN or SCRAM-SHA-512"},
         ),
-        (GatewayConfig(listeners=(SASL, BEARER, CERTIFICATES), cluster=CLUSTER, oauth=OAUTH), {}),
+        (GatewayConfig(listeners=(SASL, BEARER, CERTIFICATES), clusters=(CLUSTER,), oauth=OAUTH), {}),
     ],
 )
 def test_which_modes_the_settings_leave_without_a_way_in(

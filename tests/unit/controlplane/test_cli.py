@@ -150,8 +150,9 @@ def test_serve_reports_wrong_settings_without_a_stack_trace(write: WriteFile) ->
     assert result.stderr == (
         "zonegate.yaml:1: listen: 99999 is not a port; use a number between 1 and 65535\n"
         "zonegate.yaml:3: lgo: unknown field; known here: listen, advertised_host, broker_ports, security_protocol, "
-        "sasl_mechanisms, routing, sni, tls, listeners, cluster, oauth, principal_mapping_rules, credentials_file, "
-        "admin_listen, shutdown_grace_seconds, max_reauthentication_seconds, log, limits, passthrough, audit, workers\n"
+        "sasl_mechanisms, routing, sni, tls, listeners, cluster, clusters, oauth, principal_mapping_rules, "
+        "credentials_file, admin_listen, shutdown_grace_seconds, max_reauthentication_seconds, log, limits, "
+        "passthrough, audit, workers\n"
     )
 
 

@@ -24,7 +24,7 @@ def write_cluster(write: WriteFile, fields: dict[str, str | int], file: str = "z
 
 
 def cluster_config(settings: Settings) -> ClusterConfig:
-    return settings.gateway_config().cluster
+    return settings.gateway_config().clusters[0]
 
 
 def test_everything_for_tls_with_a_login(write: WriteFile) -> None:
@@ -100,7 +100,7 @@ def test_a_login_as_java_clients_write_it(write: WriteFile, mechanism: str, line
 
     config = cluster_config(settings)
     assert (config.mechanism, config.username, config.password) == (mechanism, "gate", SECRET)
-    assert "s3 cret" not in repr(settings) + repr(settings.cluster.login())
+    assert "s3 cret" not in repr(settings) + repr(settings.all_clusters()[0][1].login())
 
 
 JAAS_EXPECTED = (

@@ -35,6 +35,13 @@ def config(pki: Authority) -> ClusterConfig:
     )
 
 
+def test_the_cluster_of_several_is_named(config: ClusterConfig) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ClusterTls(replace(config, ca="/none.pem"), "zonegate.yaml", ("clusters", 1))
+    expected = "zonegate.yaml: clusters[1].ssl.ca.location: /none.pem cannot be read (No such file or directory)"
+    assert str(caught.value) == expected
+
+
 def error_of(config: ClusterConfig) -> str:
     with pytest.raises(ConfigurationError) as caught:
         ClusterTls(config, "zonegate.yaml")
@@ -104,14 +111,15 @@ async def test_a_rotated_certificate_comes_into_use(
     config: ClusterConfig, pki: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster_tls_files, "POLL_SECONDS", 0.01)
-    tls = ClusterTls(config, "zonegate.yaml")
+    tls = ClusterTls(replace(config, id="payments"), "zonegate.yaml")
     first = tls.context
-    used: asyncio.Queue[ssl.SSLContext | None] = asyncio.Queue()
-    following = asyncio.create_task(tls.follow(used.put_nowait))
+    used: asyncio.Queue[tuple[str, ssl.SSLContext | None]] = asyncio.Queue()
+    following = asyncio.create_task(tls.follow(lambda cluster, context: used.put_nowait((cluster, context))))
     pki.issue("gate", "gate", password="of-the-key")
     async with asyncio.timeout(DEADLINE_SECONDS):
         # the certificate and its key are two files, and a look in between finds two that don't fit
-        context = await used.get()
+        cluster, context = await used.get()
+    assert cluster == "payments"
     assert context is not first
     assert context is tls.context
     following.cancel()

@@ -11,7 +11,7 @@ from controlplane import inputs
 from controlplane.descriptors import clients_that_fit, raise_limit
 from proxy.config import ClusterConfig, GatewayConfig, Limits
 
-CONFIG = GatewayConfig(listeners=(), cluster=ClusterConfig(bootstrap_servers=(("kafka", 9092),)))
+CONFIG = GatewayConfig(listeners=(), clusters=(ClusterConfig(bootstrap_servers=(("kafka", 9092),)),))
 
 
 @pytest.fixture

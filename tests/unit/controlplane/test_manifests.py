@@ -52,16 +52,16 @@ spec:
 """
 
 
-def errors_of(cluster_id: str | None = None) -> list[str]:
+def errors_of(*cluster_ids: str) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
-        load_zones(Path("zones"), cluster_id)
+        load_zones(Path("zones"), cluster_ids or None)
     return [str(problem) for problem in caught.value.problems]
 
 
 def test_a_zone_becomes_what_the_data_plane_needs(write: WriteFile) -> None:
     write("zones/a.yaml", ZONE)
 
-    assert load_zones(Path("zones"), "partner1") == [
+    assert load_zones(Path("zones"), ("partner1",)) == [
         Zone(
             "external-partner-zone",
             "partner1",

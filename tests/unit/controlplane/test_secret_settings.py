@@ -56,7 +56,7 @@ def test_there_are_secrets_to_be_hidden() -> None:
 )
 def test_settings_show_no_secret(write: WriteFile, login: str) -> None:
     settings = load_settings(write("zonegate.yaml", login), {})
-    assert settings.gateway_config().cluster.password == SECRET, "it was read"
+    assert settings.gateway_config().clusters[0].password == SECRET, "it was read"
     for shown in (repr(settings), str(settings), repr(settings.gateway_config()), settings.model_dump_json()):
         assert SECRET not in shown
 

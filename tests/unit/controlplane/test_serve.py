@@ -20,6 +20,7 @@ from controlplane.settings import Settings
 from controlplane.settings_fields import HostPort
 from controlplane.start_errors import StartError
 from controlplane.watch import DesiredState
+from proxy.node import Node
 from proxy.routing import ListenError
 from tests.pki import Authority
 from tests.unit.controlplane.conftest import WriteFile
@@ -117,13 +118,15 @@ async def test_an_admin_port_that_is_taken(settings: Settings, desired: DesiredS
 
 
 @pytest.mark.usefixtures("_handlers_restored")
-@pytest.mark.parametrize(("broker_id", "port", "setting"), [(None, 9094, "listen"), (3, 9097, "broker_ports.start")])
+@pytest.mark.parametrize(
+    ("node", "port", "setting"), [(None, 9094, "listen"), (Node("", 3), 9097, "broker_ports.start")]
+)
 async def test_a_gateway_port_that_is_taken(
-    settings: Settings, desired: DesiredState, broker_id: int | None, port: int, setting: str
+    settings: Settings, desired: DesiredState, node: Node | None, port: int, setting: str
 ) -> None:
     gateway = FakeGateway()
     (listener,) = settings.gateway_config().listeners
-    gateway.start_error = ListenError(listener, port, broker_id, OSError(errno.EADDRINUSE, "in use"))
+    gateway.start_error = ListenError(listener, port, node, OSError(errno.EADDRINUSE, "in use"))
 
     with pytest.raises(StartError) as caught:
         await serve(settings, desired, gateway)
@@ -232,10 +235,10 @@ async def test_a_port_of_one_of_several_listeners_that_is_taken(settings: Settin
             "listeners": [{"name": "a"}, {"name": "b", "listen": "0.0.0.0:9194", "broker_ports": {"start": 9195}}],
         }
     )
-    for broker_id, port, setting in ((None, 9194, "listen"), (0, 9195, "broker_ports.start")):
+    for node, port, setting in ((None, 9194, "listen"), (Node("", 0), 9195, "broker_ports.start")):
         gateway = FakeGateway()
         listener = several.gateway_config().listeners[1]
-        gateway.start_error = ListenError(listener, port, broker_id, OSError(errno.EADDRINUSE, "in use"))
+        gateway.start_error = ListenError(listener, port, node, OSError(errno.EADDRINUSE, "in use"))
 
         with pytest.raises(StartError) as caught:
             await serve(several, desired, gateway)

@@ -37,7 +37,7 @@ def test_defaults(write: WriteFile) -> None:
                 min_broker_id=0,
             ),
         ),
-        cluster=ClusterConfig(bootstrap_servers=(("broker1", 9092),)),
+        clusters=(ClusterConfig(bootstrap_servers=(("broker1", 9092),)),),
         shutdown_grace_seconds=10,
     )
 
@@ -66,7 +66,7 @@ def test_every_field(write: WriteFile) -> None:
 
     settings = load_settings(file, {})
 
-    assert settings.cluster.id == "partner1"
+    assert settings.cluster_ids() == ("partner1",)
     assert settings.credentials_file == Path("etc/secrets/credentials.yaml")
     assert settings.admin_listen == HostPort("::", 18888)
     assert str(settings.admin_listen) == "[::]:18888"
@@ -80,11 +80,14 @@ def test_every_field(write: WriteFile) -> None:
                 min_broker_id=1,
             ),
         ),
-        cluster=ClusterConfig(
-            bootstrap_servers=(("broker1", 9092), ("::1", 9093)),
-            security_protocol="SASL_PLAINTEXT",
-            username="gate",
-            password="secret",
+        clusters=(
+            ClusterConfig(
+                id="partner1",
+                bootstrap_servers=(("broker1", 9092), ("::1", 9093)),
+                security_protocol="SASL_PLAINTEXT",
+                username="gate",
+                password="secret",
+            ),
         ),
         shutdown_grace_seconds=2.5,
         max_reauthentication_seconds=3600,
@@ -99,7 +102,7 @@ def test_secrets_are_in_no_representation(write: WriteFile) -> None:
     }
     settings = load_settings(write("zonegate.yaml", MINIMAL), environment)
 
-    assert settings.gateway_config().cluster.password == "topsecret"
+    assert settings.gateway_config().clusters[0].password == "topsecret"
     assert "topsecret" not in repr(settings) + repr(settings.gateway_config())
 
 
@@ -108,7 +111,7 @@ def test_the_environment_alone_is_enough() -> None:
 
     settings = load_settings(None, environment)
 
-    assert settings.cluster.bootstrap_servers == (HostPort("broker1", 9092),)
+    assert settings.all_clusters()[0][1].bootstrap_servers == (HostPort("broker1", 9092),)
     assert settings.log.level == "warning"
 
 
@@ -142,6 +145,7 @@ def test_the_variables() -> None:
         "ZONEGATE_LISTEN",
         "ZONEGATE_ADVERTISED_HOST",
         "ZONEGATE_BROKER_PORTS_START",
+        "ZONEGATE_BROKER_PORTS_PER_CLUSTER",
         "ZONEGATE_BROKER_PORTS_MIN_BROKER_ID",
         "ZONEGATE_SECURITY_PROTOCOL",
         "ZONEGATE_SASL_MECHANISMS",
@@ -312,5 +316,5 @@ def test_the_example_file_is_right() -> None:
 
     settings = load_settings(example, {})
 
-    assert settings.cluster.id == "partner1"
+    assert settings.cluster_ids() == ("partner1",)
     assert settings.advertised_host == "gateway.example.com"

@@ -30,7 +30,7 @@ spec:
 def state(write: WriteFile) -> DesiredState:
     write("zones/a.yaml", zone("a"))
     write("c.yaml", ENTRY)
-    return DesiredState(Path("zones"), Path("c.yaml"), "partner1")
+    return DesiredState(Path("zones"), Path("c.yaml"), ("partner1",))
 
 
 def names(state: DesiredState) -> list[str]:

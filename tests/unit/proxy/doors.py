@@ -16,6 +16,7 @@ import uvloop
 from protocol.api_versions import BrokerVersions
 from proxy.accept import Door
 from proxy.cluster import Cluster
+from proxy.clusters import Clusters
 from proxy.config import ClusterConfig, GatewayConfig, Limits, ListenerConfig
 from proxy.flow import MemoryBudget
 from proxy.gateway import build_mechanisms
@@ -52,15 +53,17 @@ class Doors:
         self._thread = threading.Thread(target=loop.run_forever, name="doors")
         self._ends: dict[str, dict[str, Any]] = {}
         config = GatewayConfig(
-            listeners=listeners, cluster=ClusterConfig(bootstrap_servers=(("kafka", 9092),)), limits=limits
+            listeners=listeners, clusters=(ClusterConfig(bootstrap_servers=(("kafka", 9092),)),), limits=limits
         )
         metrics = GatewayMetrics()
         registry = ZoneRegistry(metrics)
         budget = MemoryBudget(1 << 20)
-        cluster = Cluster(config.cluster, budget.share(""), metrics)
+        cluster = Cluster(config.clusters[0], budget.share(""), metrics)
         cluster.versions = dict.fromkeys(MAPPED_BROKERS, BrokerVersions(dict(BROKER_VERSIONS), NO_FEATURES))
-        self.services = Services(config, registry, cluster, metrics, budget, self._spawn, build_mechanisms(registry))
-        self.services.routing = Routing(listeners, lambda listener, broker_id: Door(self.services, listener, broker_id))
+        self.services = Services(
+            config, registry, Clusters([cluster]), metrics, budget, self._spawn, build_mechanisms(registry)
+        )
+        self.services.routing = Routing(listeners, lambda listener, node: Door(self.services, listener, node))
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         raise AssertionError(f"{name}: nobody signs in here")
@@ -72,7 +75,7 @@ class Doors:
         logger.addHandler(self._handler)
         logger.setLevel(logging.INFO)
         self.use_certificates()
-        self.run(self.services.routing.open(MAPPED_BROKERS))
+        self.run(self.services.routing.open("", MAPPED_BROKERS))
         return self
 
     def __exit__(

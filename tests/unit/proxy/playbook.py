@@ -37,11 +37,13 @@ from proxy.broker import BrokerConnection, OnLost
 from proxy.broker_login import Upstream
 from proxy.close import CloseReason
 from proxy.cluster import Cluster
+from proxy.clusters import Clusters
 from proxy.config import ClusterConfig, GatewayConfig, Limits, ListenerConfig
 from proxy.flow import MemoryBudget, ReadGate, Share
 from proxy.gateway import build_mechanisms
 from proxy.mechanisms.mechanism import Mechanism
 from proxy.metrics import GatewayMetrics
+from proxy.node import Node
 from proxy.routing import Listener
 from proxy.services import Services
 from proxy.session import ClientSession
@@ -53,7 +55,7 @@ LISTENER: Final = ListenerConfig(advertised_host="gateway", broker_ports_start=9
 LIMITS: Final = Limits()
 CONFIG: Final = GatewayConfig(
     listeners=(LISTENER,),
-    cluster=ClusterConfig(bootstrap_servers=(("kafka", 9092),)),
+    clusters=(ClusterConfig(bootstrap_servers=(("kafka", 9092),)),),
     limits=LIMITS,
     shutdown_grace_seconds=1,
 )
@@ -95,12 +97,11 @@ class OpenPorts(Listener):
 
     every_broker_has_a_port = True
 
-    @property
-    def complete(self) -> bool:
+    def is_complete(self, cluster: str) -> bool:
         return self.every_broker_has_a_port
 
-    def endpoint(self, broker_id: int) -> tuple[str, int] | None:
-        return (self.config.advertised_host, self.port_of(broker_id)) if broker_id in MAPPED_BROKERS else None
+    def endpoint(self, node: Node) -> tuple[str, int] | None:
+        return (self.config.advertised_host, self.port_of(node)) if node.id in MAPPED_BROKERS else None
 
 
 Plans = Callable[[Mapping[int, tuple[int, int]]], dict[int, RequestPlan]]
@@ -142,14 +143,14 @@ class Playbook:
             self.metrics,
             self.loop.time,
             on_throttled=lambda limiter, units, wait: self.throttled.note(limiter, units, wait),
+            clusters=[cluster.id for cluster in config.clusters],
         )
         self.apply(zones)
-        self.registry.identify("the-cluster")
-        self.registry.learn({topic: backing_id(topic) for topic in self.registry.topics})
+        for cluster in config.clusters:
+            self.registry.identify(cluster.id, cluster.id or "the-cluster")
+            self.registry.learn(cluster.id, {topic: backing_id(topic) for topic in self.registry.topics(cluster.id)})
         self.budget = MemoryBudget(budget)
-        cluster = Cluster(config.cluster, self.budget.share(""), self.metrics)
-        cluster.brokers = {broker_id: (f"kafka-{broker_id}", 9092) for broker_id in MAPPED_BROKERS}
-        cluster.versions = dict.fromkeys(MAPPED_BROKERS, self.broker_versions)
+        clusters = Clusters([self._cluster(cluster) for cluster in config.clusters])
         mechanisms = build_mechanisms(self.registry, *configured(self.registry))
         self.audited: list[dict[str, Any]] = []
         self.audits_refusals = True
@@ -162,15 +163,29 @@ class Playbook:
         )
         self.throttled = ThrottledZones(self.audit, self.registry, self.loop.time)
         self.services = Services(
-            config, self.registry, cluster, self.metrics, self.budget, self._spawn, mechanisms, audit=self.audit
+            config,
+            self.registry,
+            clusters,
+            self.metrics,
+            self.budget,
+            self._spawn,
+            mechanisms,
+            audit=self.audit,
         )
         self.listener = OpenPorts(
-            config.listeners[0], lambda listener, broker_id: Door(self.services, listener, broker_id)
+            config.listeners[0], lambda listener, node: Door(self.services, listener, node), clusters=clusters.ids
         )
         self._plans = plans
         self._broker_sides: dict[ReadGate, FakeTransport] = {}
         self._clients = 0
         self._undo: list[Callable[[], object]] = []
+
+    def _cluster(self, config: ClusterConfig) -> Cluster:
+        """As if it had been asked; hosts of brokers begin with the cluster's id."""
+        cluster = Cluster(config, self.budget.share(""), self.metrics)
+        cluster.brokers = {broker_id: (f"{config.id or 'kafka'}-{broker_id}", 9092) for broker_id in MAPPED_BROKERS}
+        cluster.versions = dict.fromkeys(MAPPED_BROKERS, self.broker_versions)
+        return cluster
 
     def apply(self, zones: Sequence[Zone]) -> frozenset[str]:
         """Serve these zones; the names of those that shrank."""
@@ -261,14 +276,17 @@ class Playbook:
     def broker_side(self, session: ClientSession) -> FakeTransport:
         return self._broker_sides[session.gate]
 
-    def connects(self, broker_id: int | None = 1, certificate: bytes | None = None) -> "Dialogue":
-        """A client opens a connection."""
+    def connects(self, broker_id: int | None = 1, certificate: bytes | None = None, cluster: str = "") -> "Dialogue":
+        """A client opens a connection to the port of this broker of a cluster, or to the bootstrap port."""
         self._clients += 1
-        return Dialogue(self, broker_id, self._clients, certificate)
+        node = Node(cluster, broker_id) if broker_id is not None else None
+        return Dialogue(self, node, self._clients, certificate)
 
-    def signed_in(self, broker_id: int | None = 1, username: str = ZONE.service_account) -> "Dialogue":
+    def signed_in(
+        self, broker_id: int | None = 1, username: str = ZONE.service_account, cluster: str = ""
+    ) -> "Dialogue":
         """A client that has a broker connection."""
-        dialogue = self.connects(broker_id)
+        dialogue = self.connects(broker_id, cluster=cluster)
         dialogue.signs_in(username)
         return dialogue
 
@@ -304,11 +322,9 @@ class BrokerGot:
 class Dialogue:
     """One client connection with its broker connection."""
 
-    def __init__(
-        self, playbook: Playbook, broker_id: int | None, number: int, certificate: bytes | None = None
-    ) -> None:
+    def __init__(self, playbook: Playbook, node: Node | None, number: int, certificate: bytes | None = None) -> None:
         self.playbook = playbook
-        self.session = ClientSession(playbook.services, playbook.listener, broker_id)
+        self.session = ClientSession(playbook.services, playbook.listener, node)
         self.client = FakeTransport(playbook.loop, ("client", number), certificate)
         self.client.attach(self.session)
         self._peer = f"client:{number}"

@@ -12,6 +12,7 @@ from proxy.audit import Audit, Origin
 from proxy.close import CloseReason
 from proxy.config import Limits
 from proxy.metrics import GatewayMetrics
+from proxy.node import Node
 from tests.unit.proxy.playbook import Playbook
 from tests.unit.proxy.transports import FakeTransport
 
@@ -82,7 +83,7 @@ def test_a_connection_counts_from_the_door_to_its_end() -> None:
 
         def knocks(port: int) -> FakeTransport:
             client = FakeTransport(playbook.loop, ("client", port))
-            door = Door(playbook.services, playbook.listener, 1)
+            door = Door(playbook.services, playbook.listener, Node("", 1))
             client.set_protocol(door)
             door.connection_made(client)
             return client

@@ -13,6 +13,7 @@ import uvloop
 from proxy.accept import Door
 from proxy.audit import Audit
 from proxy.config import ListenerConfig, ListenerTls
+from proxy.node import Node
 from proxy.routing import Listener
 from proxy.tls import server_tls
 from tests.unit.proxy.playbook import Playbook
@@ -41,7 +42,7 @@ class Port:
         self._services = Playbook().services
         self._services.spawn = self._spawn
         self._services.audit = Audit(lambda line: self._lines.put_nowait(dict(line)))
-        self._listener = Listener(config, lambda listener, broker_id: Door(self._services, listener, broker_id))
+        self._listener = Listener(config, lambda listener, node: Door(self._services, listener, node))
         self._listener.use(server_tls(config).context)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
@@ -53,7 +54,7 @@ class Port:
     async def line_after(self, data: bytes, tls: ssl.SSLContext | None) -> tuple[Line, int]:
         """A client sends this and goes: the line that this leaves, and the client's port."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Door(self._services, self._listener, 1), "127.0.0.1", 0)
+        server = await loop.create_server(lambda: Door(self._services, self._listener, Node("", 1)), "127.0.0.1", 0)
         async with server, asyncio.timeout(DEADLINE_SECONDS):
             port = server.sockets[0].getsockname()[1]
             name = "localhost" if tls is not None else None

@@ -103,7 +103,7 @@ def test_between_pipelined_requests(clock: Clock) -> None:
         for each, correlation_id in zip(got, (second, third, fourth), strict=True):
             dialogue.broker_answers(each)
             dialogue.client_receives(correlation_id)
-        assert playbook.metrics.upstream_reauthentications == 1
+        assert playbook.metrics.upstream_reauthentications[""] == 1
 
 
 def test_whole_pipelines_in_one_read_keep_their_order(clock: Clock) -> None:
@@ -137,7 +137,7 @@ def test_again_and_again_and_not_before_its_time(clock: Clock, lifetime: float, 
             broker_agrees(dialogue, broker_is_asked_again(dialogue), lifetime)
             dialogue.broker_answers(dialogue.broker_gets())
             dialogue.client_receives()
-        assert playbook.metrics.upstream_reauthentications == 3
+        assert playbook.metrics.upstream_reauthentications[""] == 3
 
 
 def test_an_idle_connection_signs_in_when_it_is_used_again(clock: Clock) -> None:
@@ -350,7 +350,7 @@ def test_a_refusal_ends_the_pair(
         assert dialogue.broker.closed
         assert dialogue.end_line["detail"] == detail
         dialogue.client_receives_nothing()
-        assert playbook.metrics.upstream_reauthentications == 0
+        assert playbook.metrics.upstream_reauthentications[""] == 0
     refusals = [record.__dict__ for record in caplog.records if record.__dict__.get("event") == REFUSAL_EVENT]
     assert [record["problem"] for record in refusals] == [detail]
     assert SECRET not in str([record.__dict__ for record in caplog.records])

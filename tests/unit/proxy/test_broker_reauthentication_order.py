@@ -90,7 +90,7 @@ def test_nothing_is_lost_reordered_or_torn(clock: Clock) -> None:
             assert got == expected
             assert dialogue.ended == ""
             assert not dialogue.client.paused
-            signed_in_again += playbook.metrics.upstream_reauthentications
+            signed_in_again += playbook.metrics.upstream_reauthentications[""]
 
     run()
     assert signed_in_again > 100

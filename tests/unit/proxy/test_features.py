@@ -24,7 +24,7 @@ def features_told(dialogue: Dialogue, version: int = 4) -> Features:
 @pytest.mark.parametrize("broker_id", [None, 1])
 def test_before_a_client_has_signed_in_it_is_told_what_is_known_of_the_brokers(broker_id: int | None) -> None:
     with Playbook(features=FEATURES) as playbook:
-        cluster = playbook.services.cluster
+        cluster = playbook.services.clusters.first
         older = Features(FEATURES.supported, {"transaction.version": 1}, 11)
         cluster.versions[2] = BrokerVersions(dict(BROKER_VERSIONS), older)
         told = features_told(playbook.connects(broker_id))
@@ -36,7 +36,7 @@ def test_before_a_client_has_signed_in_it_is_told_what_is_known_of_the_brokers(b
 def test_a_client_that_has_signed_in_is_told_of_the_very_broker_behind_it() -> None:
     with Playbook(features=FEATURES) as playbook:
         dialogue = playbook.signed_in(None)
-        playbook.services.cluster.versions.clear()
+        playbook.services.clusters.first.versions.clear()
         told = features_told(dialogue)
         assert (told.finalized["transaction.version"], told.epoch) == (2, 12)
         assert told.supported["transaction.version"] == (0, 2)

@@ -301,7 +301,7 @@ def test_a_topic_that_was_created_anew_has_another_id() -> None:
     with Playbook() as playbook:
         dialogue = playbook.signed_in()
         before = playbook.alias_id("orders")
-        playbook.registry.learn({"kafka-orders": bytes(range(16))})
+        playbook.registry.learn("", {"kafka-orders": bytes(range(16))})
         after = playbook.alias_id("orders")
         assert before != after
         dialogue.client_sends(KEY, 13, wanted(13, [(before, {0: 7}), (after, {0: 8})]))
@@ -319,7 +319,7 @@ def test_a_response_is_renamed_as_its_request_was() -> None:
         for topics in ([(before, {0: 7})], [(before, {0: 7}), (unknown, {0: 1})]):
             dialogue.client_sends(KEY, 13, wanted(13, topics))
             got = dialogue.broker_gets()
-            playbook.registry.learn({"kafka-orders": b"another id 16 by"})
+            playbook.registry.learn("", {"kafka-orders": b"another id 16 by"})
             dialogue.broker_answers(got, records(got))
             assert results(dialogue.client_receives())[0] == (before, [(0, 0, b"from 7")])
-            playbook.registry.learn({"kafka-orders": backing_id("kafka-orders")})
+            playbook.registry.learn("", {"kafka-orders": backing_id("kafka-orders")})

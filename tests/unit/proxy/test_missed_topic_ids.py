@@ -23,7 +23,8 @@ def test_an_unknown_id_has_the_ids_learnt_now_and_then() -> None:
     async def scene() -> None:
         gateway = Gateway(CONFIG, [ZONE], [])
         zones = gateway._services.zones
-        zones.identify("a cluster")
+        zones.identify("", "a cluster")
+        gateway._services.clusters.first.cluster_id = "a cluster"
         zone = zones.zones[ZONE.name]
         alias_id = virtual_topic_id(zone._id_key, ZONE.name, ALIAS.name, backing_id(ALIAS.topic))
 

@@ -18,6 +18,7 @@ import uvloop
 from policies.zone import Zone
 from protocol.headers import frame
 from proxy.cluster import Cluster
+from proxy.clusters import Clusters
 from proxy.config import ClusterConfig, GatewayConfig, Limits, ListenerConfig
 from proxy.flow import MemoryBudget
 from proxy.gateway import build_mechanisms
@@ -58,7 +59,7 @@ async def with_services(play: Callable[[Services, int], Awaitable[None]]) -> Non
     listener = ListenerConfig(advertised_host=HOST, security_protocol="SSL", mechanisms=())
     config = GatewayConfig(
         listeners=(listener,),
-        cluster=ClusterConfig(bootstrap_servers=((HOST, nobody),)),
+        clusters=(ClusterConfig(bootstrap_servers=((HOST, nobody),)),),
         limits=Limits(failed_authentication_delay_seconds=0.05),
         principal_mapping_rules=RULES,
     )
@@ -73,9 +74,9 @@ async def with_services(play: Callable[[Services, int], Awaitable[None]]) -> Non
         tasks.add(task)
         return task
 
-    cluster = Cluster(config.cluster, budget.share(""), metrics)
-    services = Services(config, registry, cluster, metrics, budget, spawn, build_mechanisms(registry))
-    accepting = Listener(listener, lambda _listener, _broker_id: asyncio.Protocol())
+    cluster = Cluster(config.clusters[0], budget.share(""), metrics)
+    services = Services(config, registry, Clusters([cluster]), metrics, budget, spawn, build_mechanisms(registry))
+    accepting = Listener(listener, lambda _listener, _node: asyncio.Protocol())
     server = await asyncio.get_running_loop().create_server(
         lambda: ClientSession(services, accepting, None), HOST, 0, ssl=server_context()
     )

@@ -130,11 +130,11 @@ def test_brokers_addresses_are_the_gateways(admin: Dialogue, key: int, version: 
 
 
 def test_a_broker_without_a_port_is_left_out_and_looked_up(admin: Dialogue, playbook: Playbook) -> None:
-    assert not playbook.services.cluster._wake.is_set()
+    assert not playbook.services.clusters.first._wake.is_set()
     admin.client_sends(METADATA, 12)
     admin.broker_answers(admin.broker_gets(), answer_with_nodes(METADATA, 12, (1, 9, 2)))
     assert [broker.node_id for broker in admin.client_receives().brokers] == [1, 2]
-    assert playbook.services.cluster._wake.is_set()
+    assert playbook.services.clusters.first._wake.is_set()
     admin.client_sends(FIND_COORDINATOR, 4, coordinator_keys=("g",))
     admin.broker_answers(admin.broker_gets(), answer_with_nodes(FIND_COORDINATOR, 4, (9,)))
     (coordinator,) = admin.client_receives().coordinators

@@ -113,7 +113,7 @@ def test_a_first_message_that_is_none(token: bytes) -> None:
 
 def registry(*credentials: Credential, cluster_id: str = "the-cluster") -> ZoneRegistry:
     zones = ZoneRegistry(GatewayMetrics())
-    zones.identify(cluster_id)
+    zones.identify("", cluster_id)
     zones.apply([ZONE], credentials)
     return zones
 
