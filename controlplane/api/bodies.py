@@ -17,6 +17,9 @@ from controlplane.problems import field_name
 MAX_BODY_BYTES: Final = 1024 * 1024
 """A zone of some ten thousand topics; a record of the state topic is no larger by default."""
 
+MAX_NOTHING: Final = 16
+"""Bytes: `null`, with space around it."""
+
 MAX_DEPTH: Final = 32
 """A zone has five levels."""
 
@@ -39,8 +42,12 @@ async def read_json(request: Request) -> object:
 
 
 async def refuse_body(request: Request) -> None:
-    """For calls that take none: whoever sends one expects something of it. Raises HttpProblem."""
-    if await read_body(request, 0) is None:
+    """For calls that take none: whoever sends one expects something of it. Raises HttpProblem.
+
+    The vendor's client sends `null`, which says nothing, either.
+    """
+    body = await read_body(request, MAX_NOTHING)
+    if body is None or body.strip() not in (b"", b"null"):
         raise invalid("this call takes no body; send none")
 
 
