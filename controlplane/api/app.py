@@ -4,6 +4,7 @@ It is for administrators, and knows no other rights than theirs. It serves no pa
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -27,18 +28,17 @@ NOBODY: Final = ApiKeyView("", "", "")
 def create_api(service: ZoneService, audit: AuditLog) -> FastAPI:
     """`audit` takes the lines of what is changed through it, and of who could not authenticate."""
     told = ApiAudit(audit)
-    text = _Document()
+    about = _Document()
     operations = (
         *zones.operations(service, told),
         *credentials.operations(service, told),
         *keys.operations(service, told),
         *monitoring.operations(service),
-        text.operation(),
+        about.operation(),
     )
-    described = document(operations, monitoring.version())
-    text.text = as_yaml(described)
+    about.operations = operations
     app = FastAPI(title="zonegate", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.openapi = lambda: described  # type: ignore[method-assign]
+    app.openapi = lambda: about.value  # type: ignore[method-assign]
     gate = Gate(service, told)
     for operation in operations:
         endpoint = _endpoint(operation, gate, told)
@@ -72,12 +72,20 @@ def _methods(operations: Sequence[Operation]) -> Mapping[str, Sequence[str]]:
 
 
 class _Document:
-    """The OpenAPI document, which describes itself, too."""
+    """The OpenAPI document, which describes itself, too. Made when it is first asked for: a start need not wait."""
 
-    text = ""
+    operations: Sequence[Operation] = ()
+
+    @cached_property
+    def value(self) -> dict[str, Any]:
+        return document(self.operations, monitoring.version())
+
+    @cached_property
+    def _text(self) -> str:
+        return as_yaml(self.value)
 
     async def answer(self, _call: Call) -> Response:
-        return Response(self.text, media_type="application/yaml")
+        return Response(self._text, media_type="application/yaml")
 
     def operation(self) -> Operation:
         schema: dict[str, Any] = {"type": "object"}

@@ -14,6 +14,7 @@ from tests.unit.controlplane.api.memory_service import KEY, MemoryService
 
 ZONES = "/public/console/v2/partner-zone"
 ZONE = f"{ZONES}/external-partner-zone"
+PEER = "203.0.113.7"
 BEARER = {"authorization": f"Bearer {KEY}"}
 
 RESOURCE: dict[str, Any] = {
@@ -79,11 +80,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authentication, "FAILURE_DELAY_SECONDS", 0)
 
 
-@pytest.fixture
-async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A client without a key."""
-    transport = httpx.ASGITransport(app=app, client=("203.0.113.7", 4711))
-    async with httpx.AsyncClient(transport=transport, base_url="http://console:8080") as client:
+@pytest.fixture(params=["", "/api"])
+async def stranger(app: FastAPI, request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a key, at either prefix."""
+    transport = httpx.ASGITransport(app=app, client=(PEER, 4711))
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://console:8080{request.param}") as client:
         yield client
 
 
