@@ -159,7 +159,7 @@ def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
 def _read_examples(schema: Any) -> None:
     """Models hold their examples as people write them in YAML; what is no text becomes what it means."""
     if isinstance(schema, dict):
-        if "examples" in schema and schema.get("type") != "string":
+        if "examples" in schema and not _is_text(schema):
             written: list[object] = schema["examples"]
             schema["examples"] = [yaml.safe_load(each) if isinstance(each, str) else each for each in written]
         for value in schema.values():
@@ -167,3 +167,7 @@ def _read_examples(schema: Any) -> None:
     elif isinstance(schema, list):
         for value in schema:
             _read_examples(value)
+
+
+def _is_text(schema: Mapping[str, Any]) -> bool:
+    return any(each.get("type") == "string" for each in (schema, *schema.get("anyOf", ())))

@@ -1,14 +1,13 @@
 """Requests made up from the OpenAPI document: whatever is sent, the answer is one that the document describes."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import CHECKS, load_all_checks
-from schemathesis.config import GenerationConfig, SchemathesisConfig
+from schemathesis.config import SchemathesisConfig
 
 from controlplane.api import authentication
 from controlplane.api.app import create_api

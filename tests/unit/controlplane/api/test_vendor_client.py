@@ -47,13 +47,17 @@ def manifest(tmp_path: Path) -> str:
     return str(file)
 
 
+def rewrite(manifest: str, text: str) -> None:
+    Path(manifest).write_text(text)
+
+
 async def test_apply_creates_then_changes_nothing_then_updates(
     ctl: Shell, manifest: str, service: MemoryService
 ) -> None:
     for expected in ("Created", "NotChanged"):
         ran = await ctl("apply", "-f", manifest)
         assert (ran.code, ran.out) == (0, f"PartnerZone/{NAME}: {expected}\n"), ran
-    Path(manifest).write_text(yaml.safe_dump(resource(displayName="Another")))
+    rewrite(manifest, yaml.safe_dump(resource(displayName="Another")))
     assert (await ctl("apply", "-f", manifest)).out == f"PartnerZone/{NAME}: Updated\n"
     assert service.zone(NAME).resource.spec.display_name == "Another"
 
@@ -75,7 +79,7 @@ async def test_apply_many_at_once(ctl: Shell, tmp_path: Path, service: MemorySer
 
 async def test_print_diff(ctl: Shell, manifest: str) -> None:
     await ctl("apply", "-f", manifest)
-    Path(manifest).write_text(yaml.safe_dump(resource(displayName="Another")))
+    rewrite(manifest, yaml.safe_dump(resource(displayName="Another")))
     ran = await ctl("apply", "-f", manifest, "--print-diff")
     assert ran.code == 0, ran
     assert "displayName: " in ran.out
@@ -113,7 +117,7 @@ async def test_get_as_json_and_by_name(ctl: Shell, manifest: str) -> None:
 
 async def test_what_get_prints_can_be_applied(ctl: Shell, manifest: str) -> None:
     await ctl("apply", "-f", manifest)
-    Path(manifest).write_text((await ctl("get", "PartnerZone", NAME)).out)
+    rewrite(manifest, (await ctl("get", "PartnerZone", NAME)).out)
     assert (await ctl("apply", "-f", manifest)).out == f"PartnerZone/{NAME}: NotChanged\n"
 
 
