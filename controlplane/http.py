@@ -2,16 +2,18 @@
 
 import asyncio
 import contextlib
+import importlib.metadata
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from controlplane.passthrough_http import TokenAudit, TokenIssuer, create_router
+from controlplane.http_requests import HttpProblem
+from controlplane.passthrough_http import AdminDesk, TokenAudit, TokenIssuer, create_router
 from controlplane.settings_fields import HostPort
 
 STOP_TIMEOUT_SECONDS = 2
@@ -41,7 +43,7 @@ class Observed(Protocol):
     def why_not_ready(self) -> str: ...
 
 
-def create_app(gateway: Observed) -> FastAPI:
+def create_app(gateway: Observed, secured_metrics: bool = False) -> FastAPI:
     """For the gateway of this process."""
 
     # Coroutines, not functions that run in threads: the gateway's counters belong to the event loop.
@@ -51,7 +53,7 @@ def create_app(gateway: Observed) -> FastAPI:
     async def metrics() -> bytes:
         return generate_latest(gateway.metrics.registry)
 
-    return build_app(why_not_ready, metrics, gateway.passthrough, gateway.audit)
+    return build_app(why_not_ready, metrics, gateway.passthrough, gateway.audit, secured_metrics)
 
 
 def build_app(
@@ -59,9 +61,15 @@ def build_app(
     expose: Callable[[], Awaitable[bytes]],
     tokens: TokenIssuer | None,
     audit: TokenAudit,
+    secured_metrics: bool = False,
 ) -> FastAPI:
-    """`why_not_ready` is in plain words, and empty when ready; `expose` gives the metrics."""
+    """`why_not_ready` is in plain words, and empty when ready; `expose` gives the metrics, to the admin of `tokens`
+    alone where they are secured."""
     app = FastAPI(title="zonegate gateway", docs_url=None, redoc_url=None, openapi_url=None)
+    desk = AdminDesk(tokens, audit) if tokens is not None else None
+    if secured_metrics and desk is None:
+        raise ValueError("metrics can't be secured without an admin")
+    guard = desk if secured_metrics else None
 
     @app.get("/health/live")
     async def live() -> dict[str, str]:
@@ -73,12 +81,22 @@ def build_app(
             return JSONResponse({"status": "READY"})
         return JSONResponse({"status": "NOT_READY", "reason": reason}, status_code=503)
 
+    @app.get("/versions")
+    async def versions() -> dict[str, str]:
+        return {"gateway": importlib.metadata.version("zonegate")}
+
     @app.get("/metrics")
-    async def metrics() -> Response:
+    async def metrics(request: Request) -> Response:
+        if guard is not None:
+            try:
+                with guard.enter():
+                    await guard.authenticate(request)
+            except HttpProblem as problem:
+                return problem.answer
         return Response(await expose(), headers={"content-type": CONTENT_TYPE_LATEST})
 
-    if tokens is not None:
-        app.include_router(create_router(tokens, audit))
+    if tokens is not None and desk is not None:
+        app.include_router(create_router(tokens, audit, desk))
     return app
 
 

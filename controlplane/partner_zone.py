@@ -5,13 +5,22 @@ Rules between zones (unique names and service accounts) belong to whoever sees a
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
 from controlplane.problems import Path, did_you_mean
-from policies.names import check_topic_name, check_zone_name, is_internal_topic
+from policies.names import (
+    INTERNAL_TOPICS,
+    MAX_TOPIC_NAME,
+    PASSTHROUGH,
+    STATE_TOPICS,
+    ZONE_NAME,
+    check_topic_name,
+    check_zone_name,
+    is_internal_topic,
+)
 from policies.zone import Alias, Permission, Zone, ZoneLimits
 from policies.zone import AuthenticationMode as AuthenticationModeName
 
@@ -57,13 +66,32 @@ def _check_regex(pattern: str) -> str | None:
     return None
 
 
-TopicName = Annotated[str, _checked(check_topic_name)]
-BackingTopic = Annotated[str, _checked(_check_backing_topic)]
-ZoneName = Annotated[str, _checked(check_zone_name)]
-ServiceAccount = Annotated[str, _checked(_check_service_account)]
-RequiredText = Annotated[str, _checked(_check_required_text)]
-Regex = Annotated[str, _checked(_check_regex)]
+def _text(**schema: object) -> WithJsonSchema:
+    """What a schema can say of the rule beside it, to those who read the API's document."""
+    return WithJsonSchema({"type": "string", **schema})
+
+
+def _topic(*forbidden: str) -> WithJsonSchema:
+    other = {"not": {"enum": [".", "..", *forbidden]}}
+    return _text(pattern="^[a-zA-Z0-9._-]+$", minLength=1, maxLength=MAX_TOPIC_NAME, **other)
+
+
+TopicName = Annotated[str, _checked(check_topic_name), _topic()]
+BackingTopic = Annotated[str, _checked(_check_backing_topic), _topic(*sorted(INTERNAL_TOPICS))]
+ZoneName = Annotated[
+    str, _checked(check_zone_name), _text(pattern=f"^{ZONE_NAME.pattern}$", **{"not": {"const": PASSTHROUGH}})
+]
+ServiceAccount = Annotated[
+    str,
+    _checked(_check_service_account),
+    _text(minLength=1, maxLength=MAX_SERVICE_ACCOUNT, pattern=r"^\S(.*\S)?$"),
+]
+RequiredText = Annotated[str, _checked(_check_required_text), _text(minLength=1, pattern=r"\S")]
+Regex = Annotated[str, _checked(_check_regex), _text(format="regex")]
 Limit = Annotated[int, Field(gt=0, le=MAX_LIMIT)]
+
+
+_IGNORED: Final = "What an answer has added: taken, and left out of account"
 
 
 class _Resource(BaseModel):
@@ -71,25 +99,35 @@ class _Resource(BaseModel):
 
 
 class Metadata(_Resource):
-    name: ZoneName = Field(examples=["external-partner-zone"])
-    labels: dict[str, str] = {}
-    id: str | None = Field(default=None, exclude=True)
-    updated_at: str | None = Field(default=None, exclude=True)
-    status: str | None = Field(default=None, exclude=True)
-    failed_reason: str | None = Field(default=None, exclude=True)
+    name: ZoneName = Field(examples=["external-partner-zone"], description="The technical id, which never changes")
+    labels: dict[str, str] = Field(default={}, description="Names and values of your own")
+    id: str | None = Field(default=None, exclude=True, description=_IGNORED)
+    updated_at: str | None = Field(default=None, exclude=True, description=_IGNORED)
+    status: str | None = Field(default=None, exclude=True, description=_IGNORED)
+    failed_reason: str | None = Field(default=None, exclude=True, description=_IGNORED)
     """The last four are answers of the control plane. They are taken and left out of account, so that what `get` has
     printed can be edited and applied."""
 
 
 class AuthenticationMode(_Resource):
-    type: AuthenticationModeName = "PLAIN"
-    service_account: ServiceAccount = Field(examples=["johndoe"])
+    type: AuthenticationModeName = Field(
+        default="PLAIN",
+        description="What the partner signs in with. PLAIN: a password of the zone. OAUTHBEARER: a token of the "
+        "identity provider, whose sub is the service account. MTLS: a certificate that is mapped to it",
+    )
+    service_account: ServiceAccount = Field(
+        examples=["johndoe"], description="The partner's user name; it belongs to one zone only"
+    )
 
 
 class SharedTopic(_Resource):
-    name: TopicName = Field(examples=["topic-a"])
-    backing_topic: BackingTopic = Field(examples=["kafka-topic-a"])
-    permission: Literal["READ", "WRITE"] = "READ"
+    name: TopicName = Field(examples=["topic-a"], description="What the partner sees; unique in the zone")
+    backing_topic: BackingTopic = Field(
+        examples=["kafka-topic-a"], description="The topic that is shared; internal topics can't be"
+    )
+    permission: Literal["READ", "WRITE"] = Field(
+        default="READ", description="WRITE includes READ; one alias of a backing topic may have it"
+    )
 
 
 class Partner(_Resource):
@@ -102,22 +140,25 @@ class Partner(_Resource):
 class TrafficControlPolicies(_Resource):
     """Of all connections of the zone together; what is left out has no limit."""
 
-    max_produce_rate: Limit | None = Field(default=None, examples=["1048576"])
-    """Bytes of record batches per second, as they travel: compressed."""
-    max_consume_rate: Limit | None = Field(default=None, examples=["1048576"])
-    """The same, to consumers."""
-    limit_commit_offset: Limit | None = Field(default=None, examples=["600"])
-    """Requests that commit offsets, per minute."""
+    max_produce_rate: Limit | None = Field(
+        default=None,
+        examples=["1048576"],
+        description="Bytes of record batches per second from producers, as they travel: compressed",
+    )
+    max_consume_rate: Limit | None = Field(default=None, examples=["1048576"], description="The same, to consumers")
+    limit_commit_offset: Limit | None = Field(
+        default=None, examples=["600"], description="Requests that commit offsets, per minute"
+    )
 
 
 class AddedHeader(_Resource):
     key: RequiredText = Field(examples=["x-partner"])
-    value: str = Field(examples=["{{user}}"])
-    override_if_exists: bool = Field(examples=["true"])
+    value: str = Field(examples=["{{user}}"], description="With words in double braces that are filled in")
+    override_if_exists: bool = Field(examples=["true"], description="Whether it takes the place of one that is there")
 
 
 class RemovedHeader(_Resource):
-    key_regex: Regex = Field(examples=["^internal-.*"])
+    key_regex: Regex = Field(examples=["^internal-.*"], description="Of the keys of headers that are removed")
 
 
 class Headers(_Resource):
@@ -126,16 +167,26 @@ class Headers(_Resource):
 
 
 class Spec(_Resource):
-    cluster: RequiredText = Field(examples=["partner1"])
-    display_name: str | None = None
-    description: str | None = None
-    url: str | None = None
-    service_account: ServiceAccount | None = Field(default=None, examples=["johndoe"])
-    authentication_mode: AuthenticationMode | None = None
-    topics: list[SharedTopic] = Field(min_length=1, examples=["[{name: topic-a, backingTopic: kafka-topic-a}]"])
-    partner: Partner | None = None
-    traffic_control_policies: TrafficControlPolicies | None = None
-    headers: Headers | None = None
+    cluster: RequiredText = Field(examples=["partner1"], description="The id of a configured cluster")
+    display_name: str | None = Field(default=None, description="For people")
+    description: str | None = Field(default=None, description="Why this is shared")
+    url: str | None = Field(default=None, description="Of the partner")
+    service_account: ServiceAccount | None = Field(
+        default=None,
+        examples=["johndoe"],
+        description="Short for authenticationMode with the type PLAIN; one of the two is needed",
+    )
+    authentication_mode: AuthenticationMode | None = Field(default=None, description="How the partner signs in")
+    topics: list[SharedTopic] = Field(
+        min_length=1,
+        examples=["[{name: topic-a, backingTopic: kafka-topic-a}]"],
+        description="What is shared. Two names for one topic are fine",
+    )
+    partner: Partner | None = Field(default=None, description="Whom to ask")
+    traffic_control_policies: TrafficControlPolicies | None = Field(
+        default=None, description="Limits, which delay and never refuse"
+    )
+    headers: Headers | None = Field(default=None, description="What is done to the headers of records")
 
     @model_validator(mode="after")
     def _fill_in_both_spellings(self) -> "Spec":

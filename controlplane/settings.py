@@ -68,6 +68,7 @@ class Settings(ListenerSettings):
     principal_mapping_rules: MappingRules = "DEFAULT"
     credentials_file: FilePath = FilePath("credentials.yaml")
     admin_listen: Address = HostPort("0.0.0.0", 8888)  # noqa: S104 - so do probes and Prometheus
+    secured_metrics: bool = False
     shutdown_grace_seconds: Annotated[float, Number, Field(ge=0, allow_inf_nan=False)] = 10
     max_reauthentication_seconds: Reauthentication = 0
     log: LogSettings = LogSettings()
@@ -231,6 +232,8 @@ def _rule_violations(settings: Settings, base: FilePath) -> Iterator[tuple[Path,
     yield from id_violations(clusters)
     for at, cluster in clusters:
         yield from cluster_violations(cluster, at)
+    if settings.secured_metrics and settings.passthrough is None:
+        yield ("secured_metrics",), "needs the section passthrough, whose user name and password /metrics then asks for"
     if settings.listeners is not None:
         for name in ListenerSettings.model_fields:
             if name in settings.model_fields_set:

@@ -171,8 +171,8 @@ class ZoneService(Protocol):
 
     def state(self) -> StateView: ...
 
-    def is_api_key(self, key: str) -> bool:
-        """Whether it opens this API, in a time that does not tell how much of it was right."""
+    def api_key(self, key: str) -> ApiKeyView | None:
+        """Whose key it is; None when it opens nothing. The time does not tell how much of it was right."""
         ...
 
     def api_keys(self) -> Sequence[ApiKeyView]: ...

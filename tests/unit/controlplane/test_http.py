@@ -1,9 +1,15 @@
 """The admin interface: live while the process is, ready only while the gateway is."""
 
+import importlib.metadata
+
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from controlplane import passthrough_http
 from controlplane.http import create_app
+from proxy.config import PassthroughConfig
+from proxy.mechanisms.passthrough import PassthroughTokens
 from tests.unit.controlplane.fake_gateway import FakeGateway
 
 
@@ -50,3 +56,28 @@ async def test_metrics_are_those_of_the_gateway() -> None:
 async def test_nothing_else_is_served() -> None:
     for path in ("/", "/docs", "/openapi.json", "/redoc"):
         assert (await get(FakeGateway(), path)).status_code == 404
+
+
+async def test_versions() -> None:
+    assert (await get(FakeGateway(), "/versions")).json() == {"gateway": importlib.metadata.version("zonegate")}
+
+
+async def test_secured_metrics_ask_for_the_admins_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passthrough_http, "FAILURE_DELAY_SECONDS", 0)
+    gateway = FakeGateway()
+    gateway.passthrough = PassthroughTokens(PassthroughConfig(username="admin", password="a password of the admin"))
+    transport = httpx.ASGITransport(app=create_app(gateway, secured_metrics=True))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        for login in (None, ("admin", "wrong"), ("root", "a password of the admin")):
+            response = await client.get("/metrics", auth=login)
+            assert (response.status_code, response.json()["title"]) == (401, "Unauthorized")
+            assert response.headers["www-authenticate"] == 'Basic realm="zonegate"'
+        response = await client.get("/metrics", auth=("admin", "a password of the admin"))
+        assert response.status_code == 200
+        assert "zonegate_requests_total 3.0" in response.text
+        assert (await client.get("/health/live")).status_code == 200
+
+
+def test_metrics_are_not_secured_without_an_admin() -> None:
+    with pytest.raises(ValueError, match="without an admin"):
+        create_app(FakeGateway(), secured_metrics=True)

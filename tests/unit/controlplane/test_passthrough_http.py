@@ -241,3 +241,68 @@ async def test_tokens_and_failed_logins_are_in_the_audit_log(tokens: Passthrough
             "reason": "wrong_login",
         },
     ]
+
+
+# the newer call, all in its body
+
+NEWER = "/gateway/v2/token"
+
+
+@pytest.mark.parametrize("vcluster", [{}, {"vCluster": "passthrough"}])
+async def test_the_newer_call(client: httpx.AsyncClient, vcluster: dict[str, str]) -> None:
+    response = await client.post(NEWER, auth=LOGIN, json=vcluster | {"username": ADMIN, "lifeTimeSeconds": 60})
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-store"
+    assert list(response.json()) == ["token"]
+    said = jwt.decode(response.json()["token"], options={"verify_signature": False})
+    assert (said["username"], said["vcluster"], said["exp"] - said["iat"]) == (ADMIN, "passthrough", 60)
+
+
+EXAMPLE = 'send {"username": "admin", "lifeTimeSeconds": 3600}.'
+BAD_NEWER_BODIES = {
+    "nothing": ("", f"username is missing; {EXAMPLE}", "username"),
+    "no username": ({"lifeTimeSeconds": 1}, f"username is missing; {EXAMPLE}", "username"),
+    "no lifetime": ({"username": ADMIN}, f"lifeTimeSeconds is missing; {EXAMPLE}", "lifeTimeSeconds"),
+    "too long": ({"username": ADMIN, "lifeTimeSeconds": 7776001}, RANGE, "lifeTimeSeconds"),
+    "text": ({"username": ADMIN, "lifeTimeSeconds": "60"}, RANGE, "lifeTimeSeconds"),
+    "a number": ({"username": 1, "lifeTimeSeconds": 1}, "username must be text.", "username"),
+    "null": ({"vCluster": None, "username": ADMIN, "lifeTimeSeconds": 1}, "vCluster must be text.", "vCluster"),
+    "unknown": (
+        {"user": ADMIN},
+        "Unknown field 'user'; known here: vCluster, username, lifeTimeSeconds.",
+        "user",
+    ),
+    "a list": ([], f"The body is no object; {EXAMPLE}", "body"),
+    "no JSON": ("{", f"The body is not JSON; {EXAMPLE}", "body"),
+    "large": (" " * 5000, "The body has more than 4096 bytes.", "body"),
+}
+
+
+@pytest.mark.parametrize(("body", "msg", "cause"), BAD_NEWER_BODIES.values(), ids=BAD_NEWER_BODIES.keys())
+async def test_a_body_of_the_newer_call_that_does_not_fit(
+    client: httpx.AsyncClient, body: Any, msg: str, cause: str
+) -> None:
+    content = body if isinstance(body, str) else json.dumps(body)
+    response = await client.post(NEWER, auth=LOGIN, content=content)
+    assert (response.status_code, response.json()) == (400, {"title": "Bad Request", "msg": msg, "cause": cause})
+
+
+@pytest.mark.usefixtures("quick")
+async def test_the_newer_call_is_as_careful(client: httpx.AsyncClient) -> None:
+    body = {"username": ADMIN, "lifeTimeSeconds": 60}
+    for login in (httpx.BasicAuth(ADMIN, "wrong"), httpx.Auth()):
+        response = await client.post(NEWER, auth=login, json=body)
+        assert (response.status_code, response.headers["www-authenticate"]) == (401, 'Basic realm="zonegate"')
+    response = await client.post(NEWER, auth=LOGIN, json=body | {"vCluster": "partner"})
+    assert (response.status_code, response.json()["cause"]) == (404, "unknown vcluster")
+    response = await client.post(NEWER, auth=LOGIN, json=body | {"username": "johndoe"})
+    assert (response.status_code, response.json()["cause"]) == (404, "unknown username")
+
+
+async def test_the_newer_call_waits_for_the_key_and_for_the_setting() -> None:
+    gateway = FakeGateway()
+    for tokens, status in ((None, 404), (PassthroughTokens(PassthroughConfig(username=ADMIN, password=PASSWORD)), 503)):
+        gateway.passthrough = tokens
+        transport = httpx.ASGITransport(app=create_app(gateway))
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            assert (await client.post(NEWER, auth=LOGIN)).status_code == status

@@ -176,6 +176,7 @@ def test_the_variables() -> None:
         "ZONEGATE_PRINCIPAL_MAPPING_RULES",
         "ZONEGATE_CREDENTIALS_FILE",
         "ZONEGATE_ADMIN_LISTEN",
+        "ZONEGATE_SECURED_METRICS",
         "ZONEGATE_SHUTDOWN_GRACE_SECONDS",
         "ZONEGATE_MAX_REAUTHENTICATION_SECONDS",
         "ZONEGATE_LOG_FORMAT",
@@ -318,3 +319,17 @@ def test_the_example_file_is_right() -> None:
 
     assert settings.cluster_ids() == ("partner1",)
     assert settings.advertised_host == "gateway.example.com"
+
+
+def test_secured_metrics_need_a_login(write: WriteFile) -> None:
+    secured = MINIMAL + "secured_metrics: true\n"
+    assert not load_settings(write("zonegate.yaml", MINIMAL), {}).secured_metrics
+    assert errors_of(write("zonegate.yaml", secured)) == [
+        "zonegate.yaml:2: secured_metrics: needs the section passthrough, "
+        "whose user name and password /metrics then asks for"
+    ]
+    with_login = secured + "passthrough: {username: admin, password: a password of the admin}\n"
+    assert load_settings(write("zonegate.yaml", with_login), {}).secured_metrics
+    assert load_settings(
+        write("zonegate.yaml", with_login.replace("true", "false")), {"ZONEGATE_SECURED_METRICS": "true"}
+    ).secured_metrics
