@@ -1,19 +1,27 @@
-"""What a gateway is made from: its settings, and the files that they name."""
+"""What a gateway is made from: its settings, what they name, and the desired state, from files or the state topic."""
 
 import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path as FilePath
+from typing import Self
 
 from controlplane.audit_log import open_audit_log
 from controlplane.authentication_modes import unusable_modes
 from controlplane.cluster_tls_files import ClusterTls
 from controlplane.descriptors import PER_CLIENT, RESERVED, clients_that_fit, raise_limit
+from controlplane.desired import Desired, FilesDesired
 from controlplane.settings import Settings, load_settings
+from controlplane.state.client import Identity, StateClient, new_gateway_id
+from controlplane.state.desired import TopicDesired
+from controlplane.state.topic import StateTopic
 from controlplane.watch import DesiredState
+from controlplane.yaml_source import read_text
 from proxy.audit import Sink
 from proxy.config import GatewayConfig
 from proxy.gateway import Gateway
@@ -29,7 +37,16 @@ class Sources:
 
     config: FilePath | None
     text: str | None
-    zones: FilePath
+    zones: FilePath | None
+    """A folder of manifests; None is the state topic."""
+    gateway: str
+    """What the gateway calls itself in the state topic, all its workers alike."""
+
+    @classmethod
+    def read(cls, config: FilePath | None, zones: FilePath | None) -> Self:
+        """Raises ConfigurationError."""
+        text = read_text(config, str(config)) if config is not None else None
+        return cls(config, text, zones, new_gateway_id())
 
     def settings(self) -> Settings:
         return load_settings(self.config, os.environ, self.text)
@@ -41,12 +58,31 @@ class Inputs:
     def __init__(self, settings: Settings, sources: Sources, shared: bool = False, worker: int | None = None) -> None:
         """`shared` with other processes of this gateway, of which this is `worker`."""
         self.settings = settings
-        admin = settings.passthrough.username if settings.passthrough is not None else None
-        unusable = unusable_modes(settings.gateway_config())
-        self.desired = DesiredState(sources.zones, settings.credentials_file, settings.cluster_ids(), admin, unusable)
         source = str(sources.config or "environment")
         self.cluster_tls = [ClusterTls(each.cluster_config(), source, at) for at, each in settings.all_clusters()]
+        self.state = self._state_client() if sources.zones is None else None
+        self.desired = self._desired(sources, worker)
         self.audit_log = open_audit_log(settings.audit, shared, worker)
+
+    def _state_client(self) -> StateClient:
+        """It is on the first cluster."""
+        cluster, tls = self.settings.gateway_config().clusters[0], self.cluster_tls[0]
+        return StateClient(StateTopic(self.settings.state_topic, cluster, lambda: tls.context))
+
+    def _desired(self, sources: Sources, worker: int | None) -> Desired:
+        settings = self.settings
+        admin = settings.passthrough.username if settings.passthrough is not None else None
+        unusable = unusable_modes(settings.gateway_config())
+        if self.state is not None:
+            return TopicDesired(self.state, Identity(sources.gateway, worker), admin, unusable)
+        assert sources.zones is not None, "one or the other"
+        file = settings.credentials_file
+        return FilesDesired(DesiredState(sources.zones, file, settings.cluster_ids(), admin, unusable), file)
+
+    def contexts(self) -> Mapping[str, Callable[[], ssl.SSLContext | None]]:
+        """Of each cluster, the TLS context of the moment."""
+        configs = self.settings.gateway_config().clusters
+        return {config.id: partial(_context, tls) for config, tls in zip(configs, self.cluster_tls, strict=True)}
 
     def writing(self) -> contextlib.AbstractContextManager[object]:
         """While the audit log is written."""
@@ -59,24 +95,25 @@ class Inputs:
     def gateway(self, claim: Claim | None = None) -> Gateway:
         config = _fit_descriptors(self.settings.gateway_config())
         gateway = Gateway(config, self.desired.zones, self.desired.credentials, self.audit_sink, claim)
+        gateway.waits_for = self.desired.why_not_loaded
         if self.audit_log is not None:
             gateway.metrics.registry.register(self.audit_log)
         return gateway
 
     @contextlib.asynccontextmanager
-    async def following_cluster_tls(self, gateway: Gateway) -> AsyncIterator[None]:
-        following = [
-            asyncio.create_task(tls.follow(gateway.use_cluster_tls), name="follow cluster TLS")
-            for tls in self.cluster_tls
-        ]
+    async def following_cluster_tls(self, use: Callable[[str, ssl.SSLContext | None], None]) -> AsyncIterator[None]:
+        """`use` is given a cluster's id and its new context."""
+        following = [asyncio.create_task(tls.follow(use), name="follow cluster TLS") for tls in self.cluster_tls]
         try:
             yield
         finally:
             for each in following:
                 each.cancel()
-            for each in following:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await each
+            await asyncio.gather(*following, return_exceptions=True)
+
+
+def _context(tls: ClusterTls) -> ssl.SSLContext | None:
+    return tls.context
 
 
 def _fit_descriptors(config: GatewayConfig) -> GatewayConfig:

@@ -71,13 +71,14 @@ def _text(**schema: object) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", **schema})
 
 
-def _topic(*forbidden: str) -> WithJsonSchema:
+def _topic(*forbidden: str, prefix: str = "") -> WithJsonSchema:
     other = {"not": {"enum": [".", "..", *forbidden]}}
-    return _text(pattern="^[a-zA-Z0-9._-]+$", minLength=1, maxLength=MAX_TOPIC_NAME, **other)
+    beginning = f"(?!{prefix})" if prefix else ""
+    return _text(pattern=f"^{beginning}[a-zA-Z0-9._-]+$", minLength=1, maxLength=MAX_TOPIC_NAME, **other)
 
 
 TopicName = Annotated[str, _checked(check_topic_name), _topic()]
-BackingTopic = Annotated[str, _checked(_check_backing_topic), _topic(*sorted(INTERNAL_TOPICS))]
+BackingTopic = Annotated[str, _checked(_check_backing_topic), _topic(*sorted(INTERNAL_TOPICS), prefix=STATE_TOPICS)]
 ZoneName = Annotated[
     str, _checked(check_zone_name), _text(pattern=f"^{ZONE_NAME.pattern}$", **{"not": {"const": PASSTHROUGH}})
 ]

@@ -28,13 +28,13 @@ def say_ready(settings: Settings, **extra: object) -> None:
     logger.info("gateway is ready", extra=where | extra)
 
 
-def start_admin(app: FastAPI, address: HostPort) -> AdminServer:
-    """Raises StartError."""
+def start_admin(app: FastAPI, address: HostPort, setting: str = "admin_listen") -> AdminServer:
+    """Raises StartError, which names the setting that the address comes from."""
     admin = AdminServer(app, address)
     try:
         admin.start()
     except OSError as error:
-        raise StartError(bind_message(why_not_bound(error), "admin_listen", address)) from None
+        raise StartError(bind_message(why_not_bound(error), setting, address)) from None
     return admin
 
 

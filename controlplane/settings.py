@@ -19,6 +19,7 @@ from controlplane.cluster_settings import (
     cluster_violations,
     id_violations,
 )
+from controlplane.console_settings import ConsoleSettings, StateTopicName
 from controlplane.limit_settings import LimitSettings
 from controlplane.listener_settings import (
     Listeners,
@@ -43,6 +44,7 @@ from controlplane.settings_fields import (
     Workers,
 )
 from controlplane.yaml_source import Document, read_text, single_document
+from policies.names import STATE_TOPICS
 from protocol.oauthbearer import OAUTHBEARER
 from proxy.config import MECHANISMS, GatewayConfig, ListenerConfig
 
@@ -76,6 +78,8 @@ class Settings(ListenerSettings):
     passthrough: PassthroughSettings | None = None
     audit: AuditSettings = AuditSettings()
     workers: Workers = 1
+    console: ConsoleSettings = ConsoleSettings()
+    state_topic: StateTopicName = STATE_TOPICS
     _base: FilePath = PrivateAttr(default=FilePath())
 
     @model_validator(mode="before")

@@ -15,13 +15,19 @@ class StartError(Exception):
 
 
 def begin_message(sources: Sources, workers: int) -> dict[str, Any]:
-    config = str(sources.config) if sources.config is not None else None
-    return {"config": config, "text": sources.text, "zones": str(sources.zones), "workers": workers}
+    return {
+        "config": str(sources.config) if sources.config is not None else None,
+        "text": sources.text,
+        "zones": str(sources.zones) if sources.zones is not None else None,
+        "gateway": sources.gateway,
+        "workers": workers,
+    }
 
 
 def sources_of(message: Mapping[str, Any]) -> Sources:
     config = FilePath(message["config"]) if message["config"] is not None else None
-    return Sources(config, message["text"], FilePath(message["zones"]))
+    zones = FilePath(message["zones"]) if message["zones"] is not None else None
+    return Sources(config, message["text"], zones, message["gateway"])
 
 
 def failure_message(error: ConfigurationError | StartError) -> dict[str, Any]:

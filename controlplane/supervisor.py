@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from controlplane.certificates import ListenerCertificates
 from controlplane.claims import Claims
+from controlplane.console import console_of
 from controlplane.granting import Divider, Granting
 from controlplane.health import until_it_hangs
 from controlplane.http import build_app
@@ -322,8 +323,9 @@ async def spawn_worker(number: int, end: socket.socket) -> Process:
     )
 
 
-async def supervise(inputs: Inputs, sources: Sources) -> None:
-    """Runs the workers and the admin interface until SIGTERM or SIGINT; a second signal ends all at once."""
+async def supervise(inputs: Inputs, sources: Sources, with_console: bool) -> None:
+    """Runs the workers, the admin interface and the console until SIGTERM or SIGINT; a second signal ends all at
+    once."""
     settings = inputs.settings
     ListenerCertificates(settings.gateway_config().listeners)  # what is wrong with them is said here, once
     divider = ShareDivider(settings.workers, monotonic, settings.limits.burst_seconds)
@@ -335,9 +337,15 @@ async def supervise(inputs: Inputs, sources: Sources) -> None:
     audit = Audit(inputs.audit_sink)
     passthrough = settings.gateway_config().passthrough
     tokens = PassthroughTokens(passthrough) if passthrough is not None else None
-    admin = start_admin(build_app(supervisor.why_not_ready, supervisor.expose, tokens, audit), settings.admin_listen)
+    app = build_app(supervisor.why_not_ready, supervisor.expose, tokens, audit, settings.secured_metrics)
+    admin = start_admin(app, settings.admin_listen)
     try:
-        async with alongside(_keep_audit(audit, tokens), "what admin tokens need", stopping):
+        async with contextlib.AsyncExitStack() as alongside_it:
+            await alongside_it.enter_async_context(
+                alongside(_keep_audit(audit, tokens), "what admin tokens need", stopping)
+            )
+            if with_console and (console := console_of(inputs, audit)) is not None:
+                await alongside_it.enter_async_context(console.alone(stopping))
             await supervisor.run(stopping)
     finally:
         await admin.stop()

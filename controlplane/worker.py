@@ -174,7 +174,7 @@ async def _serve(worker: _Worker, sources: Sources, workers: int) -> None:
         gateway = worker.gateway = inputs.gateway(worker.claim)
         worker.shares = SharedLimits(gateway.zones, workers)
         worker.link.tell("up")
-        async with worker.reporting(worker.shares), inputs.following_cluster_tls(gateway):
+        async with worker.reporting(worker.shares), inputs.following_cluster_tls(gateway.use_cluster_tls):
             await serve_until(
                 worker.stopping,
                 settings,

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import ssl
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from math import inf
 from time import monotonic, time
 from typing import Any, Final
@@ -109,6 +109,8 @@ class Gateway:
         self._credential_use = CredentialUse(self._services)
         self.metrics.registry.register(self._credential_use)
         self._started = False
+        self.waits_for: Callable[[], str] = lambda: ""
+        """What the start waits for outside of this module, in plain words; empty for nothing."""
         self._learnt_at = -inf
         self._stopping = False
         self._unopened: dict[str, str] = {}
@@ -126,6 +128,8 @@ class Gateway:
         """In plain words; empty when ready."""
         if self._stopping:
             return "the gateway is stopping"
+        if not self._started and (reason := self.waits_for()):
+            return reason
         clusters = self._services.clusters
         if not clusters.reachable:
             return clusters.why_unreachable()
@@ -138,6 +142,11 @@ class Gateway:
     def zone_problems(self) -> Mapping[str, str]:
         """Zones that can't be served here -> why, in plain words."""
         return self._services.zones.unserved
+
+    @property
+    def connections(self) -> int:
+        """Of clients, signed in or not."""
+        return len(self._services.sessions)
 
     def credentials_used(self) -> Mapping[str, float]:
         """Credential id -> Unix time of its last use by this process."""

@@ -23,6 +23,9 @@ POLL_MS: Final = 500
 SILENCE_SECONDS: Final = 5.0
 """Brokers answer a fetch after half a second at the latest."""
 
+STALLED_SECONDS: Final = 20.0
+"""After which a new consumer is tried: an old one keeps its TLS context, whose certificate may have ended."""
+
 RETRY_SECONDS: Final = 1.0
 REMIND_SECONDS: Final = 10.0
 
@@ -35,7 +38,7 @@ class Follower:
     def __init__(self, topic: StateTopic) -> None:
         self.topic = topic
         self.log = StateLog()
-        self.problem = "it was not read yet"
+        self.problem = "it is being read"
         """Why the topic is out of reach, in plain words; empty when it is not."""
         self.on_change: list[Callable[[], None]] = []
         """Called when something has changed that is served, once for all that has come in together."""
@@ -77,15 +80,25 @@ class Follower:
         while True:
             try:
                 async with self._consumer(self._next) as consumer:
+                    opened = time()
                     while True:
                         self._take_all(await _poll(consumer))
-                        self._look_at(consumer)
+                        self._look_at(consumer, opened)
             except OffsetOutOfRangeError:
                 self._emptied = True
                 self._fail("its records are gone: the topic was emptied or made anew. Restart zonegate to begin anew")
             except (KafkaError, OSError, TimeoutError) as error:
                 self._fail(kafka_problem(error))
             await asyncio.sleep(RETRY_SECONDS)
+
+    @property
+    def name(self) -> str:
+        """The topic's."""
+        return self.topic.name
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._loaded.is_set()
 
     async def loaded(self) -> None:
         """Returns when `load` does."""
@@ -110,6 +123,7 @@ class Follower:
         partition = self.topic.partition
         end = (await consumer.end_offsets([partition]))[partition]
         records: list[Raw] = []
+        opened = time()
         while await consumer.position(partition) < end:
             asked = time()
             found = await _poll(consumer)
@@ -117,24 +131,20 @@ class Follower:
             answered = consumer.last_poll_timestamp(partition)
             if not found and answered is not None and answered / 1000 > asked:
                 break  # the last record is gone: its tombstone was compacted away, too
-            if not found and answered is None and (problem := self._silence(consumer, asked)):
-                raise TimeoutError(problem)
+            if asked - (answered / 1000 if answered is not None else opened) > SILENCE_SECONDS:
+                raise TimeoutError
         return records
 
-    def _silence(self, consumer: AIOKafkaConsumer, since: float) -> str:
+    def _look_at(self, consumer: AIOKafkaConsumer, opened: float) -> None:
+        """Whether the broker still answers: aiokafka tries again by itself, for ever. Raises TimeoutError."""
         answered = consumer.last_poll_timestamp(self.topic.partition)
-        seconds = time() - (answered / 1000 if answered is not None else since)
-        return "" if seconds < SILENCE_SECONDS else "its broker does not answer"
-
-    def _look_at(self, consumer: AIOKafkaConsumer) -> None:
-        """Whether the broker still answers: aiokafka tries again by itself, for ever."""
-        answered = consumer.last_poll_timestamp(self.topic.partition)
-        if answered is None:
-            return
-        if time() - answered / 1000 < SILENCE_SECONDS:
-            self._recover()
-        else:
+        silent = time() - (answered / 1000 if answered is not None else opened)
+        if silent > STALLED_SECONDS:
+            raise TimeoutError
+        if silent > SILENCE_SECONDS:
             self._fail("its broker does not answer")
+        elif answered is not None:
+            self._recover()
 
     def _take_all(self, records: Sequence[Raw]) -> None:
         if not records:

@@ -1,4 +1,4 @@
-"""Which gateways live: those that have told of themselves lately, by this process's own clock. Their clocks don't count."""
+"""Which gateways live: those that have told of themselves lately, by this process's own clock and not by theirs."""
 
 from collections.abc import Callable, Iterator
 from time import monotonic
@@ -28,8 +28,8 @@ class Liveness:
         self._seen: dict[bytes, float] = {}
 
     def saw(self, key: bytes) -> None:
-        """A record of this gateway was read. What was read at the beginning counts as fresh: rather a zone is PENDING for
-        ten seconds because of a gateway that has died than READY although one that lives doesn't serve it."""
+        """A record of this gateway was read. What was read at the beginning counts as fresh: rather is a zone PENDING
+        for ten seconds because of a gateway that has died than READY although one that lives doesn't serve it."""
         self._seen[key] = self._clock()
 
     def live(self) -> Iterator[Live]:

@@ -269,5 +269,9 @@ def compacted(records: Iterable[Raw]) -> list[Raw]:
 
 
 def manifest_of(resource: PartnerZone) -> Mapping[str, Any]:
-    """What a record keeps of a zone."""
-    return resource.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    """What a record keeps of a zone: with defaults written out, so that a later version's own don't change it."""
+    manifest = resource.model_dump(mode="json", by_alias=True, exclude_none=True)
+    manifest["apiVersion"] = "v2"
+    if not manifest["metadata"]["labels"]:
+        del manifest["metadata"]["labels"]
+    return manifest

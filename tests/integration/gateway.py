@@ -4,14 +4,16 @@ It ends with the run that started it, even when that is killed: see tests/kafka/
 """
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import httpx
 import yaml
@@ -28,6 +30,9 @@ COMMAND_SECONDS = 30.0
 ZONEGATE = Path(sys.executable).with_name("zonegate")
 
 Manifest = Mapping[str, object]
+
+Command = Literal["files", "serve", "gateway", "console"]
+"""What is run: with a folder of manifests, or with the state topic."""
 
 
 def manifest(
@@ -62,6 +67,7 @@ class Gateway:
         upstream: Mapping[str, str] = MappingProxyType({}),
         settings: Mapping[str, object] = MappingProxyType({}),
         workers: int = 1,
+        command: Command = "files",
     ) -> None:
         """`upstream` holds further settings for the connections to the brokers, under the names of Kafka's clients;
         `settings` any others. With `listeners` among them, the first of these has the host and ports given here.
@@ -76,6 +82,7 @@ class Gateway:
         self._log = self.folder / "zonegate.log"
         self.audit_file = self.folder / "audit.jsonl"
         """Its standard output, where audit lines go unless it is configured otherwise."""
+        self._command = command
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog = self._start_watchdog()
         self.bootstrap = f"{advertised_host}:{self.port}"
@@ -154,9 +161,11 @@ class Gateway:
 
     def launch(self) -> None:
         """Start the process, ready or not."""
+        subcommand = "serve" if self._command == "files" else self._command
+        zones = ["--zones", str(self.zones)] if self._command == "files" else []
         with self._log.open("ab") as log, self.audit_file.open("ab") as audit:
             self._process = subprocess.Popen(
-                [ZONEGATE, "serve", "--config", self._config, "--zones", self.zones],
+                [str(ZONEGATE), subcommand, "--config", str(self._config), *zones],
                 stdin=subprocess.DEVNULL,
                 stdout=audit,
                 stderr=log,
@@ -167,6 +176,9 @@ class Gateway:
     def start(self) -> None:
         """Returns once the gateway says that it is ready."""
         self.launch()
+        self.wait_until_up()
+
+    def wait_until_up(self) -> None:
         try:
             wait_until(self.is_up, "a ready gateway", START_SECONDS)
         except (TimeoutError, AssertionError) as error:
@@ -184,6 +196,14 @@ class Gateway:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    def kill(self) -> None:
+        """End it at once, as a machine that loses its power."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        process, self._process = self._process, None
+        process.wait()
+        self._tell_watchdog(f"-{process.pid}")
 
     def terminate(self) -> None:
         """Ask it to stop, and return at once."""

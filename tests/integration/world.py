@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from tests.canary import Canaries
-from tests.integration.gateway import Gateway, Manifest, manifest
+from tests.integration.gateway import Command, Gateway, Manifest, manifest
 from tests.integration.security import PLAINTEXT, Security
 from tests.integration.tap import Tap
 from tests.kafka import Cluster, wire
@@ -107,13 +107,25 @@ class Front:
         canaries: Canaries,
         settings: Mapping[str, object] = MappingProxyType({}),
         workers: int = 1,
+        command: Command = "files",
+        clusters: int = 1,
     ) -> None:
-        """`settings` are further ones of the gateway."""
+        """`settings` are further ones of the gateway, which may have several clusters with the same brokers' ids."""
         self._watch(kafka, canaries)
         span = max(kafka.broker_ids) - min(kafka.broker_ids) + 1
-        ports = contiguous_ports(1 + span + 1)
+        ports = contiguous_ports(1 + span * clusters + 1)
+        if clusters > 1:
+            apart = {"start": ports[1], "per_cluster": span, "min_broker_id": min(kafka.broker_ids)}
+            settings = {"broker_ports": apart, **settings}
         self.gateway = Gateway(
-            kafka.bootstrap, kafka.broker_ids, GATEWAY_HOST, CLIENT_HOST, ports, settings=settings, workers=workers
+            kafka.bootstrap,
+            kafka.broker_ids,
+            GATEWAY_HOST,
+            CLIENT_HOST,
+            ports,
+            settings=settings,
+            workers=workers,
+            command=command,
         )
         self.tap = Tap(CLIENT_HOST, GATEWAY_HOST, ports[:-1], canaries)
         self.canaries = canaries

@@ -49,6 +49,16 @@ class FakeGateway:
     def why_not_ready(self) -> str:
         return "" if self.ready else "no broker answers"
 
+    @property
+    def connections(self) -> int:
+        return 0
+
+    def cluster_problems(self) -> Mapping[str, str]:
+        return {"": "" if self.ready else "no broker answers"}
+
+    def zone_problems(self) -> Mapping[str, str]:
+        return {}
+
     def credentials_used(self) -> Mapping[str, float]:
         return {"one": 1737982505.0}
 

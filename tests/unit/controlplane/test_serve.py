@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from controlplane.desired import FilesDesired
 from controlplane.http import AdminServer, create_app
 from controlplane.last_used import read_last_used
 from controlplane.serve import serve
@@ -43,10 +44,10 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def desired(write: WriteFile) -> DesiredState:
+def desired(write: WriteFile) -> FilesDesired:
     write("zones/a.yaml", zone("a"))
     write("c.yaml", ENTRY)
-    return DesiredState(Path("zones"), Path("c.yaml"), None)
+    return FilesDesired(DesiredState(Path("zones"), Path("c.yaml"), None), Path("c.yaml"))
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ async def wait_for_status(settings: Settings, status: int) -> httpx.Response:
 
 
 @pytest.mark.usefixtures("_handlers_restored")
-async def test_a_whole_life(settings: Settings, desired: DesiredState, write: WriteFile) -> None:
+async def test_a_whole_life(settings: Settings, desired: FilesDesired, write: WriteFile) -> None:
     gateway = FakeGateway()
     serving = asyncio.create_task(serve(settings, desired, gateway))
 
@@ -81,6 +82,8 @@ async def test_a_whole_life(settings: Settings, desired: DesiredState, write: Wr
 
     write("zones/b.yaml", zone("b"))
     async with asyncio.timeout(DEADLINE_SECONDS):
+        zones, _ = await gateway.applied.get()
+        assert [found.name for found in zones] == ["a"]
         zones, credentials = await gateway.applied.get()
     assert [found.name for found in zones] == ["a", "b"]
     assert [credential.id for credential in credentials] == ["one"]
@@ -89,13 +92,13 @@ async def test_a_whole_life(settings: Settings, desired: DesiredState, write: Wr
     async with asyncio.timeout(DEADLINE_SECONDS):
         await serving
     assert gateway.stopped
-    assert read_last_used(settings.credentials_file) == {"one": "2025-01-27T12:55:05Z"}
+    assert read_last_used(Path("c.yaml")) == {"one": "2025-01-27T12:55:05Z"}
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*settings.admin_listen)
 
 
 @pytest.mark.usefixtures("_handlers_restored")
-async def test_a_signal_ends_a_start_that_waits_for_upstream(settings: Settings, desired: DesiredState) -> None:
+async def test_a_signal_ends_a_start_that_waits_for_upstream(settings: Settings, desired: FilesDesired) -> None:
     gateway = FakeGateway()
     serving = asyncio.create_task(serve(settings, desired, gateway))
     await wait_for_status(settings, 503)
@@ -108,7 +111,7 @@ async def test_a_signal_ends_a_start_that_waits_for_upstream(settings: Settings,
 
 
 @pytest.mark.usefixtures("_handlers_restored")
-async def test_an_admin_port_that_is_taken(settings: Settings, desired: DesiredState) -> None:
+async def test_an_admin_port_that_is_taken(settings: Settings, desired: FilesDesired) -> None:
     with socket.create_server(tuple(settings.admin_listen)), pytest.raises(StartError) as caught:
         await serve(settings, desired, FakeGateway())
 
@@ -122,7 +125,7 @@ async def test_an_admin_port_that_is_taken(settings: Settings, desired: DesiredS
     ("node", "port", "setting"), [(None, 9094, "listen"), (Node("", 3), 9097, "broker_ports.start")]
 )
 async def test_a_gateway_port_that_is_taken(
-    settings: Settings, desired: DesiredState, node: Node | None, port: int, setting: str
+    settings: Settings, desired: FilesDesired, node: Node | None, port: int, setting: str
 ) -> None:
     gateway = FakeGateway()
     (listener,) = settings.gateway_config().listeners
@@ -138,7 +141,7 @@ async def test_a_gateway_port_that_is_taken(
 
 
 @pytest.mark.usefixtures("_handlers_restored")
-async def test_an_address_that_is_not_ours(settings: Settings, desired: DesiredState) -> None:
+async def test_an_address_that_is_not_ours(settings: Settings, desired: FilesDesired) -> None:
     elsewhere = settings.model_copy(update={"admin_listen": HostPort("192.0.2.1", 8888)})
 
     with pytest.raises(StartError) as caught:
@@ -163,6 +166,7 @@ _TWO_SIGNALS = """
 import asyncio, os, pathlib, signal
 from controlplane.serve import serve
 from controlplane.settings import Settings
+from controlplane.desired import FilesDesired
 from controlplane.watch import DesiredState
 from tests.unit.controlplane.fake_gateway import FakeGateway
 
@@ -173,7 +177,8 @@ class Hanging(FakeGateway):
 
 async def main():
     settings = Settings.model_validate({"cluster": {"bootstrap.servers": "b:1"}, "admin_listen": "127.0.0.1:%d"})
-    desired = DesiredState(pathlib.Path("zones"), pathlib.Path("c.yaml"), None)
+    credentials = pathlib.Path("c.yaml")
+    desired = FilesDesired(DesiredState(pathlib.Path("zones"), credentials, None), credentials)
     asyncio.get_running_loop().call_later(0, os.kill, os.getpid(), signal.SIGTERM)
     await serve(settings, desired, Hanging())
 
@@ -181,7 +186,7 @@ asyncio.run(main())
 """
 
 
-def test_a_second_signal_ends_the_process_at_once(desired: DesiredState, request: pytest.FixtureRequest) -> None:
+def test_a_second_signal_ends_the_process_at_once(desired: FilesDesired, request: pytest.FixtureRequest) -> None:
     assert len(desired.zones) == 1
     process = subprocess.Popen(
         [sys.executable, "-c", _TWO_SIGNALS % free_port()],
@@ -201,7 +206,7 @@ def test_a_second_signal_ends_the_process_at_once(desired: DesiredState, request
 
 
 @pytest.mark.usefixtures("_handlers_restored")
-async def test_a_new_certificate_reaches_the_gateway(desired: DesiredState, tmp_path: Path) -> None:
+async def test_a_new_certificate_reaches_the_gateway(desired: FilesDesired, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     pair = authority.issue("server", "localhost", common_name="first")
     tls = {"certificate": str(pair.certificate), "key": str(pair.key)}
@@ -227,7 +232,7 @@ async def test_a_new_certificate_reaches_the_gateway(desired: DesiredState, tmp_
 
 
 @pytest.mark.usefixtures("_handlers_restored")
-async def test_a_port_of_one_of_several_listeners_that_is_taken(settings: Settings, desired: DesiredState) -> None:
+async def test_a_port_of_one_of_several_listeners_that_is_taken(settings: Settings, desired: FilesDesired) -> None:
     several = Settings.model_validate(
         {
             "cluster": {"bootstrap.servers": "broker1:9092"},

@@ -37,8 +37,8 @@ KEY_VIEW = ApiKeyView("11111111-2222-4333-8444-555555555555", "tests", "2025-01-
 class MemoryService:
     """Satisfies `controlplane.zone_service.ZoneService`."""
 
-    def __init__(self, cluster_id: str | None = None) -> None:
-        self.cluster_id = cluster_id
+    def __init__(self, cluster_ids: tuple[str, ...] | None = None) -> None:
+        self.cluster_ids = cluster_ids
         self.problem = ""
         """While this says something, nothing can be written."""
         self.from_files = False
@@ -71,7 +71,7 @@ class MemoryService:
         self, resource: PartnerZone, dry_run: bool = False, version: int | None = None
     ) -> tuple[ZoneView, Upserted]:
         name = resource.metadata.name
-        problems = [f"{field_name(path)}: {message}" for path, message in rule_violations(resource, self.cluster_id)]
+        problems = [f"{field_name(path)}: {message}" for path, message in rule_violations(resource, self.cluster_ids)]
         if problems:
             raise InvalidRequest("\n".join(problems))
         known = self._zones.get(name)

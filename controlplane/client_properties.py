@@ -1,0 +1,49 @@
+"""What a partner's Java client needs to reach a zone: the text of its `config.properties`."""
+
+from collections.abc import Iterator, Sequence
+
+from policies.zone import AuthenticationMode
+from proxy.config import ListenerConfig
+
+HIDDEN_PASSWORD = "*" * 15
+
+_LOGIN = {
+    "PLAIN": "org.apache.kafka.common.security.plain.PlainLoginModule",
+    "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
+}
+_MECHANISMS = {"PLAIN": ("PLAIN", "SCRAM-SHA-512"), "OAUTHBEARER": ("OAUTHBEARER",)}
+
+
+def client_properties(listeners: Sequence[ListenerConfig], mode: AuthenticationMode, account: str) -> str:
+    """For the first listener that such a zone's clients can sign in at; without secrets."""
+    for listener in listeners:
+        if (mode == "MTLS") != (listener.security_protocol == "SSL"):
+            continue
+        mechanisms = [each for each in _MECHANISMS.get(mode, ()) if each in listener.mechanisms]
+        if mode == "MTLS" or mechanisms:
+            return "\n".join(_lines(listener, mechanisms[0] if mechanisms else None, account)) + "\n"
+    return f"# No listener of the gateway lets clients sign in as {mode} wants it.\n"
+
+
+def _lines(listener: ListenerConfig, mechanism: str | None, account: str) -> Iterator[str]:
+    port = listener.advertised_port if listener.routing == "sni" else None
+    yield f"bootstrap.servers={listener.advertised_host}:{port or listener.port}"
+    yield f"security.protocol={listener.security_protocol}"
+    if mechanism is None:
+        yield "# The certificate that names this service account, with its key:"
+        yield "ssl.keystore.type=PEM"
+        yield "ssl.keystore.location=client.pem"
+    elif mechanism == "OAUTHBEARER":
+        yield f"sasl.mechanism={mechanism}"
+        yield "# Where your identity provider issues tokens:"
+        yield "sasl.oauthbearer.token.endpoint.url="
+        yield "sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;"
+    else:
+        yield f"sasl.mechanism={mechanism}"
+        login = f'username="{_quoted(account)}" password="{HIDDEN_PASSWORD}"'
+        yield f"sasl.jaas.config={_LOGIN[mechanism]} required {login};"
+
+
+def _quoted(text: str) -> str:
+    """Inside the quotes of a JAAS line, in a properties file, which takes a backslash by itself."""
+    return text.replace("\\", "\\\\\\\\").replace('"', '\\\\"')

@@ -1,0 +1,164 @@
+"""The console of a control plane: its REST API, over the state topic, in a gateway's process or in one of its own."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path as FilePath
+
+import uvloop
+
+from controlplane.api.app import create_api
+from controlplane.api.audit import AuditLog
+from controlplane.http import AdminServer
+from controlplane.inputs import Inputs, Sources
+from controlplane.logs import configure_logging
+from controlplane.process import alongside, handle_signals, start_admin
+from controlplane.settings import Settings
+from controlplane.start_errors import StartError
+from controlplane.state.api_keys import ApiKeys
+from controlplane.state.client import StateClient
+from controlplane.state.cluster_watch import ClusterWatch
+from controlplane.state.status import ClusterReport
+from controlplane.state.zone_store import Surroundings, ZoneStore
+from proxy.audit import Audit
+from proxy.cluster import Cluster
+from proxy.flow import MemoryBudget
+from proxy.metrics import GatewayMetrics
+
+logger = logging.getLogger("zonegate.console")
+
+Contexts = Mapping[str, Callable[[], ssl.SSLContext | None]]
+"""Of each cluster, by its id: the TLS context of the moment."""
+
+
+class Console:
+    """Serves while a process runs. `serving` is for one whose gateway reads the state topic, `alone` for others."""
+
+    def __init__(self, settings: Settings, client: StateClient, contexts: Contexts, audit: AuditLog) -> None:
+        self._settings = settings
+        self._client = client
+        self._contexts = contexts
+        config = settings.gateway_config()
+        metrics, share = GatewayMetrics(), MemoryBudget(config.limits.assembly_bytes).share("")
+        self._clusters = {each.id: Cluster(each, share, metrics) for each in config.clusters}
+        self._watches = {
+            name: ClusterWatch(_Looked(cluster), partial(self._topics, name))
+            for name, cluster in self._clusters.items()
+        }
+        around = Surroundings(
+            config=config,
+            clusters=settings.cluster_ids(),
+            admin=settings.passthrough.username if settings.passthrough is not None else None,
+            report=self._report,
+        )
+        key = settings.console.api_key
+        assert key is not None, "checked at the start"
+        keys = ApiKeys(client.log, client.writer, key.get_secret_value())
+        self.service = ZoneStore(client.follower, client.writer, client.liveness, keys, around)
+        self._app = create_api(self.service, audit)
+
+    def _cluster(self, name: str) -> str:
+        """The id of the cluster that a zone means by this name; a single one without an id serves all."""
+        return name if name in self._watches else ""
+
+    def _topics(self, cluster: str) -> Iterator[str]:
+        for zone in self._client.log.zones.values():
+            if self._cluster(zone.resource.spec.cluster) == cluster:
+                yield from (topic.backing_topic for topic in zone.resource.spec.topics)
+
+    def _report(self, name: str) -> ClusterReport | None:
+        watch = self._watches.get(self._cluster(name))
+        return watch.report if watch is not None else ClusterReport("it is not configured")
+
+    @contextlib.asynccontextmanager
+    async def serving(self, stopping: asyncio.Event) -> AsyncIterator[AdminServer]:
+        """Raises StartError."""
+        server = start_admin(self._app, self._settings.console.listen, "console.listen")
+        extra = {"event": "console_ready", "listen": str(self._settings.console.listen)}
+        logger.info("the REST API is ready", extra=extra)
+        try:
+            async with alongside(self._look_after(), "looking after the clusters", stopping):
+                yield server
+        finally:
+            await server.stop()
+
+    @contextlib.asynccontextmanager
+    async def alone(self, stopping: asyncio.Event) -> AsyncIterator[AdminServer]:
+        """The same, and reads the state topic. Raises StartError."""
+        try:
+            async with (
+                self.serving(stopping) as server,
+                alongside(self._client.follow(), "following the state topic", stopping),
+            ):
+                yield server
+        finally:
+            await self._client.close()
+
+    async def _look_after(self) -> None:
+        await self._client.follower.loaded()
+        for watch in self._watches.values():
+            self._client.follower.on_change.append(watch.soon)
+        async with asyncio.TaskGroup() as tasks:
+            for name, watch in self._watches.items():
+                tasks.create_task(watch.run(), name=f"look at cluster {name}".rstrip())
+            tasks.create_task(self._refresh_contexts(), name="use rotated certificates")
+
+    async def _refresh_contexts(self) -> None:
+        while True:
+            for name, cluster in self._clusters.items():
+                cluster.upstream.context = self._contexts[name]()
+            await asyncio.sleep(1)
+
+
+def console_of(inputs: Inputs, audit: AuditLog) -> Console | None:
+    """Of a process with these inputs; None where the desired state is in files. Raises StartError."""
+    if inputs.state is None:
+        return None
+    if inputs.settings.console.api_key is None:
+        raise StartError(
+            "console.api_key is missing: the REST API needs a key to begin with. Set it, for example to what 'openssl "
+            "rand -hex 24' prints (the variable is ZONEGATE_CONSOLE_API_KEY); or serve a folder of manifests with "
+            "--zones, or a gateway without the API with 'zonegate gateway'"
+        )
+    return Console(inputs.settings, inputs.state, inputs.contexts(), audit)
+
+
+async def _run(inputs: Inputs) -> None:
+    stopping = asyncio.Event()
+    handle_signals(stopping, (signal.SIGTERM, signal.SIGINT))
+    audit = Audit(inputs.audit_sink)
+    console = console_of(inputs, audit)
+    assert console is not None, "it has no zones folder"
+    try:
+        async with console.alone(stopping):
+            await stopping.wait()
+            logger.info("stopping", extra={"event": "stopping"})
+    finally:
+        audit.finish()
+        logger.info("stopped", extra={"event": "stopped"})
+
+
+def run(config: FilePath | None) -> None:
+    """`zonegate console`: serves the API until a signal. Raises ConfigurationError or StartError."""
+    sources = Sources.read(config, None)
+    inputs = Inputs(sources.settings(), sources)
+    configure_logging(inputs.settings.log)
+    with inputs.writing():
+        uvloop.run(_run(inputs))
+
+
+class _Looked:
+    """A cluster that nobody else looks at."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def topic_ids(self, topics: Sequence[str]) -> Mapping[str, bytes]:
+        await self._cluster.refresh()
+        if not self._cluster.reachable:
+            raise OSError(self._cluster.problem)
+        return await self._cluster.topic_ids(topics)

@@ -1,0 +1,101 @@
+"""What a gateway's process writes: a sign of life every few seconds, and when credentials were used."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Final
+
+from aiokafka.errors import KafkaError
+
+from controlplane.state.liveness import HEARTBEAT_SECONDS
+from controlplane.state.records import GatewayRecord, UsedRecord
+from controlplane.state.writer import StateWriter, Write
+from controlplane.times import format_unix_time
+
+SOON_SECONDS: Final = 0.02
+"""From a change to the word that it is served: changes that come together are told together."""
+
+USED_SECONDS: Final = 60.0
+"""Between two notes of when credentials were used; each that is in use makes a record."""
+
+FAREWELL_SECONDS: Final = 2.0
+
+_log = logging.getLogger("zonegate.state")
+
+
+class Heartbeats:
+    """`run` until the process stops, then `farewell`."""
+
+    def __init__(
+        self,
+        writer: StateWriter,
+        describe: Callable[[], GatewayRecord],
+        used: Callable[[], Mapping[str, float]],
+        is_known: Callable[[str], bool],
+    ) -> None:
+        """`used`: credential -> Unix time of its last use; `is_known`: whether it is one of the state topic."""
+        self._writer = writer
+        self._describe = describe
+        self._used = used
+        self._is_known = is_known
+        self._written: dict[str, float] = {}
+        self._noted_at = monotonic()
+        self._due = asyncio.Event()
+        self._failed = False
+
+    def soon(self) -> None:
+        """Something has changed that others wait for."""
+        self._due.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._write(self._beat())
+            try:
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    await self._due.wait()
+                await asyncio.sleep(SOON_SECONDS)
+            except TimeoutError:
+                pass
+            self._due.clear()
+
+    async def farewell(self) -> None:
+        """So that nobody waits for this process any more."""
+        await self._write_at_the_end([Write(self._describe().key, None)])
+
+    async def note_used(self) -> None:
+        """The last time."""
+        if notes := self._notes():
+            await self._write_at_the_end(notes)
+
+    async def _write_at_the_end(self, writes: list[Write]) -> None:
+        with contextlib.suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self._writer.send(*writes)
+
+    def _beat(self) -> list[Write]:
+        record = self._describe()
+        writes = [Write(record.key, record.value())]
+        if monotonic() - self._noted_at > USED_SECONDS:
+            self._noted_at = monotonic()
+            writes += self._notes()
+        return writes
+
+    def _notes(self) -> list[Write]:
+        """Of credentials that were used since the last notes."""
+        used = {key: at for key, at in self._used().items() if self._is_known(key)}
+        news = [UsedRecord(key, format_unix_time(at)) for key, at in used.items() if at != self._written.get(key)]
+        self._written = dict(used)
+        return [Write(record.key, record.value()) for record in news]
+
+    async def _write(self, writes: list[Write]) -> None:
+        try:
+            await self._writer.send(*writes)
+        except (KafkaError, OSError, TimeoutError) as error:
+            if not self._failed:
+                extra = {"event": "heartbeat_failed", "problem": str(error) or type(error).__name__}
+                _log.warning("others can't be told that this gateway lives", extra=extra)
+            self._failed = True
+        else:
+            self._failed = False
