@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from controlplane import credential_commands
+from controlplane.commands.registration import EXIT_CODES, register
 from controlplane.credential_commands import ConfigOption
 from controlplane.problems import ConfigurationError
 from controlplane.settings_fields import MAX_WORKERS
@@ -16,7 +17,9 @@ _HELP = """Share Kafka topics with partners, each in a zone of its own names and
 
 [bold]Example[/bold]
 
-    zonegate credentials generate external-partner-zone --config zonegate.yaml
+    zonegate apply -f zones/
+
+    zonegate credentials generate external-partner-zone
 
     zonegate serve --config zonegate.yaml --zones zones/
 """
@@ -46,7 +49,14 @@ after them and has the admin interface. A zone's rates hold for all together; wh
 holds for each process.
 """
 
-app = typer.Typer(help=paragraphs(_HELP), rich_markup_mode="rich", no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help=paragraphs(_HELP),
+    epilog=paragraphs(EXIT_CODES),
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+register(app)
 app.add_typer(credential_commands.app, name="credentials")
 
 
