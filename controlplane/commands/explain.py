@@ -56,15 +56,17 @@ def explain(
 
 
 def _print_all(rules: "ZoneRules", alias: "Alias | None") -> None:
-    from controlplane.commands.explanations import all_apis, decide, entry_of, errors
+    from controlplane.commands.explanations import all_apis, decide, entry_of, first_error, remark
 
     rows: list[tuple[Cell, ...]] = []
     for name, key in sorted(all_apis().items(), key=lambda item: item[1]):
         entry = entry_of(key)
         verdict = decide(entry, rules, alias)
-        refusal = "-" if verdict.served else errors(entry)
-        rows.append((str(key), name, Text(verdict.word, STYLES[verdict.word]), entry.needs, refusal, verdict.why))
-    print_table(("KEY", "API", "DECISION", "NEEDS", "ANSWER", "WHY"), rows)
+        answer = "-" if verdict.served else first_error(entry)
+        # what no zone may is a matter of the API, not of this zone
+        why = verdict.why if verdict.served or entry.needs != "-" else remark(entry)
+        rows.append((str(key), name, Text(verdict.word, STYLES[verdict.word]), answer, why))
+    print_table(("KEY", "API", "DECISION", "ANSWER", "NOTE"), rows)
 
 
 def _print_one(key: int, rules: "ZoneRules", alias: "Alias | None") -> None:

@@ -97,20 +97,25 @@ def _decide_writing(rules: ZoneRules, alias: Alias | None) -> Verdict:
 
 def _why_allowed(entry: ApiEntry, rules: ZoneRules) -> str:
     if entry.treatment is Treatment.TERMINATE:
-        return "the gateway answers it itself, before anything is asked of the zone"
+        return "the gateway answers it itself"
     if entry.needs == "any; WRITE for transactions":
         beyond = " and transactions" if rules.writable else ", but not for transactions, as no alias has WRITE"
         return f"every client may look for its groups{beyond}"
     if entry.needs == "READ":
-        return "every alias has READ at least"
+        return "every alias has READ"
     if NEEDS[entry.needs].zone_write or NEEDS[entry.needs].write:
         return "an alias of the zone has WRITE"
-    return "every client of the zone may"
+    return "every client may"
 
 
 def errors(entry: ApiEntry) -> str:
     """The table's error codes with their names."""
     return re.sub(r"(?<!version )(?<![=\w])\d+", lambda code: _error(int(code[0])), entry.refusal)
+
+
+def first_error(entry: ApiEntry) -> str:
+    """The error that stands for the others, where there is room for one."""
+    return re.split("[,;] | (?:per|for) ", errors(entry))[0]
 
 
 def limit(entry: ApiEntry, rules: ZoneRules) -> str:
@@ -202,8 +207,13 @@ def _permission(alias: Alias) -> str:
     return "WRITE, which includes READ" if alias.writable else "READ"
 
 
+def remark(entry: ApiEntry) -> str:
+    """Who sends it, or why it isn't served; empty where there is nothing to say."""
+    return note(entry.key).replace("`", "")
+
+
 def _note(entry: ApiEntry) -> str:
-    text = note(entry.key).replace("`", "")
+    text = remark(entry)
     return f" ({text})" if text else ""
 
 

@@ -25,6 +25,8 @@ Cell = str | Text
 STATUS_STYLES: Mapping[str, str] = {"READY": "green", "PENDING": "yellow", "FAILED": "red"}
 
 GAP = "  "
+NARROWEST_LAST = 20
+"""What the last column of a table needs, so that it is the one which holds long texts, and the only one to fold."""
 
 
 class Format(StrEnum):
@@ -50,12 +52,14 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     if not on_terminal():
         _print_plain([[Text(head) for head in heads], *lines])
         return
-    table = Table(box=None, pad_edge=False)
+    console, table = out(), Table(box=None, pad_edge=False)
+    widths = _widths([[Text(head) for head in heads], *lines])
+    only_last_folds = sum(widths[:-1]) + len(GAP) * len(widths) + NARROWEST_LAST <= console.width
     for head in heads:
-        table.add_column(head, overflow="fold")
+        table.add_column(head, overflow="fold", no_wrap=only_last_folds and head != heads[-1])
     for line in lines:
         table.add_row(*line)
-    out().print(table)
+    console.print(table)
 
 
 def print_fields(fields: Iterable[tuple[str, Cell]]) -> None:
@@ -125,8 +129,12 @@ def _printable(cell: Cell) -> Text:
     return Text(printable(cell.plain), cell.style) if isinstance(cell, Text) else Text(printable(cell))
 
 
+def _widths(rows: Sequence[Sequence[Text]]) -> list[int]:
+    return [max(cell_len(cell.plain) for cell in column) for column in zip_longest(*rows, fillvalue=Text())]
+
+
 def _print_plain(rows: Sequence[Sequence[Text]]) -> None:
-    widths = [max(cell_len(cell.plain) for cell in column) for column in zip_longest(*rows, fillvalue=Text())]
+    widths = _widths(rows)
     for row in rows:
         padded = (cell.plain + " " * (width - cell_len(cell.plain)) for cell, width in zip(row, widths, strict=False))
         typer.echo(GAP.join(padded).rstrip())
