@@ -164,7 +164,7 @@ def with_connection(command: Callable[Concatenate[Connection, P], None]) -> Call
 
 
 def _base_url(url: str) -> str:
-    """Without what the vendor's users write behind it."""
+    """Without what some write behind it: the calls begin with `/api` themselves."""
     if not url.startswith(("http://", "https://")):
         fail(f"{url!r} is not a URL; write for example {DEFAULT_URL} (--url, or ZONEGATE_URL)", EXIT_CONFIGURATION)
     return url.rstrip("/").removesuffix("/api").rstrip("/")

@@ -1,8 +1,7 @@
 """Environment variables in manifests: `${NAME}`, `${NAME:-default}`, and `$${NAME}` for the plain text `${NAME}`.
 
 Text is put in before YAML is read, so a variable may hold a number, or several lines. An empty variable counts as
-missing, as with the vendor's command line; unlike there, comments are left alone, and complaints name the lines of the
-file as it was written.
+missing. Comments are left alone, and complaints name the lines of the file as it was written.
 """
 
 import re
@@ -38,18 +37,21 @@ def substitute(text: str, environment: Mapping[str, str]) -> Substituted:
 
     for reference in _REFERENCE.finditer(text):
         between = text[end : reference.start()]
-        for _ in _LINE_BREAK.finditer(between):
-            line += 1
-            origins.append(line)
+        origins += range(line + 1, line + 1 + _breaks(between))
+        line = origins[-1]
         value = reference[0] if in_comment(reference.start()) else _value(reference, environment)
         if value is None:
             missing.setdefault(reference[2].partition(":-")[0], line)
-        origins += [line] * len(_LINE_BREAK.findall(value or ""))
+        origins += [line] * _breaks(value or "")
         pieces += (between, value or "")
         end = reference.end()
     rest = text[end:]
-    origins += range(line + 1, line + 1 + len(_LINE_BREAK.findall(rest)))
+    origins += range(line + 1, line + 1 + _breaks(rest))
     return Substituted("".join((*pieces, rest)), origins, missing)
+
+
+def _breaks(text: str) -> int:
+    return len(_LINE_BREAK.findall(text))
 
 
 def _value(reference: re.Match[str], environment: Mapping[str, str]) -> str | None:

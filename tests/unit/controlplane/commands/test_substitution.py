@@ -3,7 +3,7 @@
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controlplane.commands.substitution import substitute
@@ -55,6 +55,7 @@ def test_lines_are_those_of_the_file() -> None:
     assert (document.line(("b",)), document.line(("a", 1)), document.line(("c", 0))) == (2, 1, 3)
 
 
+@settings(deadline=None)
 @given(PLAIN)
 def test_a_text_without_references_stays_as_it_is(text: str) -> None:
     substituted = substitute(text, {})
@@ -62,6 +63,7 @@ def test_a_text_without_references_stays_as_it_is(text: str) -> None:
     assert (substituted.text, substituted.missing) == (text, {})
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(NAMES, VALUES, st.booleans())))
 def test_every_mention_outside_comments_is_replaced(entries: list[tuple[str, str, bool]]) -> None:
     environment = {name: value for name, value, _ in entries}
@@ -79,6 +81,7 @@ def test_every_mention_outside_comments_is_replaced(entries: list[tuple[str, str
     assert (substituted.text, substituted.missing) == (expected, {})
 
 
+@settings(deadline=None)
 @given(st.text("ab:-#${}|>'\"[],& \n", max_size=60), st.dictionaries(st.sampled_from("ab"), st.text("x\n\r")))
 def test_any_text_has_an_origin_for_each_line(text: str, environment: dict[str, str]) -> None:
     substituted = substitute(text, environment)
