@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from controlplane import credential_commands
+from controlplane.commands.registration import EXIT_CODES, register
 from controlplane.credential_commands import ConfigOption
 from controlplane.problems import ConfigurationError
 from controlplane.settings_fields import MAX_WORKERS
@@ -17,7 +18,9 @@ _HELP = """Share Kafka topics with partners, each in a zone of its own names and
 
 [bold]Example[/bold]
 
-    zonegate credentials generate external-partner-zone --config zonegate.yaml
+    zonegate apply -f zones/
+
+    zonegate credentials generate external-partner-zone
 
     zonegate serve --config zonegate.yaml --zones zones/
 """
@@ -66,7 +69,14 @@ Several may run; an edit through any of them is in force everywhere within a sec
     ZONEGATE_CONSOLE_API_KEY=$(openssl rand -hex 24) zonegate console --config zonegate.yaml
 """
 
-app = typer.Typer(help=paragraphs(_HELP), rich_markup_mode="rich", no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help=paragraphs(_HELP),
+    epilog=paragraphs(EXIT_CODES),
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+register(app)
 app.add_typer(credential_commands.app, name="credentials")
 
 

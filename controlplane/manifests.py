@@ -1,6 +1,6 @@
 """PartnerZone manifests: a folder of YAML files, several documents each, and the rules that hold between zones."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
@@ -48,16 +48,28 @@ def load_partner_zones(
         except ConfigurationError as error:
             problems += error.problems
             continue
-        for document in documents:
-            manifest, found = _read_manifest(document, cluster_ids)
-            problems += found
-            if manifest is not None:
-                manifests.append(manifest)
-    problems += _conflicts(manifests)
+        read, found = check_manifests(documents, cluster_ids)
+        manifests += read
+        problems += found
+    problems += conflicts(manifests)
     problems += _admins(manifests, admin)
     if problems:
         raise ConfigurationError(problems)
     return [manifest.resource for manifest in manifests]
+
+
+def check_manifests(
+    documents: Iterable[Document], cluster_ids: tuple[str, ...] | None = None
+) -> tuple[list[Manifest], list[Problem]]:
+    """The resources of documents, and what is wrong with each for itself."""
+    manifests: list[Manifest] = []
+    problems: list[Problem] = []
+    for document in documents:
+        manifest, found = _read_manifest(document, cluster_ids)
+        problems += found
+        if manifest is not None:
+            manifests.append(manifest)
+    return manifests, problems
 
 
 def load_zones(directory: FilePath, cluster_ids: tuple[str, ...] | None = None) -> list[Zone]:
@@ -82,7 +94,7 @@ def _read_manifest(
     return Manifest(document, resource), found
 
 
-def _conflicts(manifests: Sequence[Manifest]) -> Iterator[Problem]:
+def conflicts(manifests: Sequence[Manifest]) -> Iterator[Problem]:
     """What two zones may not share."""
     names: dict[str, Manifest] = {}
     accounts: dict[str, Manifest] = {}

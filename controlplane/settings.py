@@ -50,7 +50,7 @@ from proxy.config import MECHANISMS, GatewayConfig, ListenerConfig
 
 PREFIX = "ZONEGATE_"
 
-OTHER_VARIABLES = ("ZONEGATE_CONFIG", "ZONEGATE_ZONES")
+OTHER_VARIABLES = ("ZONEGATE_CONFIG", "ZONEGATE_ZONES", "ZONEGATE_URL", "ZONEGATE_API_KEY", "ZONEGATE_CA")
 """Variables of the command line's own options."""
 
 

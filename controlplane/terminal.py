@@ -9,7 +9,15 @@ from rich.console import Console
 from controlplane.problems import ConfigurationError
 
 EXIT_FAILURE = 1
+"""The server said no, or is out of reach; or what was asked about is not well."""
 EXIT_CONFIGURATION = 2
+"""To be corrected on the command line, in a file, in the environment."""
+EXIT_EXISTS = 3
+"""A file that would be overwritten."""
+EXIT_FAILED = 4
+"""Waited for a zone, and it is FAILED."""
+EXIT_NOT_IN_TIME = 5
+"""Waited for a zone, and it is not READY."""
 
 
 def console() -> Console:

@@ -7,7 +7,7 @@ configuration may surprise.
 
 import pathlib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import yaml
@@ -61,6 +61,18 @@ def dump(data: object) -> str:
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1000)
 
 
+def token_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Where each token of a YAML text begins and ends. What lies between them are spaces and comments.
+
+    Ends early where the text is no YAML.
+    """
+    try:
+        for token in yaml.scan(text, Loader=_Loader):
+            yield token.start_mark.index, token.end_mark.index
+    except yaml.YAMLError:
+        return
+
+
 def cut_items(text: str, positions: Collection[int]) -> str:
     """A text that is one list, without the lines of these items; all else stays byte for byte.
 
@@ -101,19 +113,22 @@ def read_text(file: pathlib.Path, source: str) -> str:
         raise ConfigurationError([Problem(source, None, "", "is not UTF-8 text")]) from None
 
 
-def parse_documents(text: str, source: str) -> list[Document]:
-    """Every document of a YAML text that holds something."""
+def parse_documents(text: str, source: str, origins: Sequence[int] | None = None) -> list[Document]:
+    """Every document of a YAML text that holds something.
+
+    `origins` says for each line of the text which line of the file it comes from, where these differ.
+    """
     problems: list[Problem] = []
     documents = []
     try:
         for node in yaml.compose_all(text, Loader=_Loader):
-            reader = _NodeReader(source)
+            reader = _NodeReader(source, origins)
             document = Document(source, reader.read(node, ()), reader.lines)
             problems += reader.problems
             if document.data is not None:
                 documents.append(document)
     except yaml.YAMLError as error:
-        problems.append(_syntax_problem(error, source))
+        problems.append(_syntax_problem(error, source, origins))
     except RecursionError:
         problems.append(Problem(source, None, "", "is nested too deeply to be a configuration"))
     if problems:
@@ -130,25 +145,34 @@ def single_document(text: str, source: str) -> Document:
     return documents[0] if documents else Document(source, None)
 
 
-def _syntax_problem(error: yaml.YAMLError, source: str) -> Problem:
+def _line(mark: yaml.Mark, origins: Sequence[int] | None) -> int:
+    """Counted from 1, in the file. What is missing at the end of the text can be missed behind its last line."""
+    if not origins:
+        return int(mark.line) + 1
+    last = len(origins) - 1
+    return origins[min(mark.line, last)] + max(0, int(mark.line) - last)
+
+
+def _syntax_problem(error: yaml.YAMLError, source: str, origins: Sequence[int] | None) -> Problem:
     if not isinstance(error, yaml.MarkedYAMLError):
         return Problem(source, None, "", f"is not valid YAML: {error}")
     mark = error.problem_mark or error.context_mark
     said = ", ".join(part for part in (error.problem, error.context) if part)
-    return Problem(source, mark.line + 1 if mark else None, "", f"is not valid YAML: {said}")
+    return Problem(source, _line(mark, origins) if mark else None, "", f"is not valid YAML: {said}")
 
 
 class _NodeReader:
     """Turns one document's nodes into data, and notes the line of each."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, origins: Sequence[int] | None) -> None:
         self.source = source
+        self._origins = origins
         self.lines: dict[Path, int] = {}
         self.problems: list[Problem] = []
         self._seen: set[int] = set()
 
     def read(self, node: yaml.Node, path: Path) -> object:
-        self.lines.setdefault(path, node.start_mark.line + 1)
+        self.lines.setdefault(path, _line(node.start_mark, self._origins))
         if id(node) in self._seen:
             self._refuse(path, "anchors and aliases (&name, *name) are not supported; write the value out")
             return None
@@ -161,7 +185,7 @@ class _NodeReader:
 
     def _entries(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, object]]:
         for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
+            line = _line(key_node.start_mark, self._origins)
             if not isinstance(key_node, yaml.ScalarNode):
                 self.problems.append(Problem(self.source, line, field_name(path), "a field's name must be plain text"))
                 continue

@@ -33,7 +33,7 @@ spec:
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("ZONEGATE_")]:
+    for name in [name for name in os.environ if name.startswith(("ZONEGATE_", "CDK_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "120")
 
@@ -122,12 +122,13 @@ def test_a_zone_that_does_not_exist_gets_no_password(write: WriteFile, zone: str
     assert not Path("c.yaml").exists()
 
 
-def test_some_credentials_file_must_be_named() -> None:
+def test_a_credentials_file_or_the_api_must_be_named() -> None:
     result = zonegate("credentials", "generate", "z")
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        "zonegate: name the credentials file: --credentials-file FILE, or --config FILE for settings that name it\n"
+        "zonegate: set ZONEGATE_API_KEY (or CDK_API_KEY, or --api-key-file FILE) for the API; or name the credentials "
+        "file: --credentials-file FILE, or --config FILE for settings that name it\n"
     )
 
 

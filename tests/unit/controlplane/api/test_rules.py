@@ -203,7 +203,7 @@ async def test_a_broken_rule(
 
 
 async def test_the_cluster_must_be_configured(client: httpx.AsyncClient, service: MemoryService) -> None:
-    service.cluster_id = "main"
+    service.cluster_ids = ("main",)
     response = await client.put(ZONES, json=resource())
     assert (response.status_code, response.json()["cause"]) == (
         400,
