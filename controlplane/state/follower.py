@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from controlplane.state.log import Raw, StateLog, compacted
-from controlplane.state.records import GATEWAY, ZoneRecord, read_record
+from controlplane.state.records import GATEWAY, ZoneRecord, kind_of, read_record
 from controlplane.state.topic import StateTopic, kafka_problem
 
 POLL_MS: Final = 500
@@ -25,6 +25,9 @@ SILENCE_SECONDS: Final = 5.0
 
 STALLED_SECONDS: Final = 20.0
 """After which a new consumer is tried: an old one keeps its TLS context, whose certificate may have ended."""
+
+APPLIED_AT_ONCE: Final = 200
+"""Records between two turns of the event loop: 10 ms."""
 
 RETRY_SECONDS: Final = 1.0
 REMIND_SECONDS: Final = 10.0
@@ -45,8 +48,6 @@ class Follower:
         self.on_gateway: Callable[[bytes], None] = lambda _key: None
         """Called with the key of a gateway's sign of life."""
         self._awaited: dict[bytes, asyncio.Future[bool]] = {}
-        self._next = 0
-        """The offset to read from."""
         self._loaded = asyncio.Event()
         self._emptied = False
         self._reminded = 0.0
@@ -58,38 +59,64 @@ class Follower:
             try:
                 await self.topic.ensure()
                 async with self._consumer(0) as consumer:
-                    records = await self._read_to_end(consumer)
+                    await self._read_all(consumer)
                 break
             except (KafkaError, OSError, TimeoutError) as error:
                 self._fail(kafka_problem(error))
                 await asyncio.sleep(RETRY_SECONDS)
-        for position, record in enumerate(compacted(records)):
-            self._take(record)
-            if position % 200 == 0:
-                await asyncio.sleep(0)
-        if records:
-            self.log.caught_up(records[-1][0])
-            self._next = records[-1][0] + 1
         self._loaded.set()
         self._recover()
-        extra = {"event": "state_loaded", "topic": self.topic.name, "records": len(records), "offset": self.log.offset}
-        _log.info("the state topic was read", extra=extra | {"zones": len(self.log.zones)})
 
     async def run(self) -> None:
         """Reads what comes, until cancelled."""
         while True:
             try:
-                async with self._consumer(self._next) as consumer:
-                    opened = time()
-                    while True:
-                        self._take_all(await _poll(consumer))
-                        self._look_at(consumer, opened)
+                async with self._consumer(self.log.offset + 1) as consumer:
+                    await self._follow(consumer)
+                async with self._consumer(0) as consumer:
+                    await self._read_all(consumer)
+                self._tell_of_changes()
+                continue
             except OffsetOutOfRangeError:
                 self._emptied = True
                 self._fail("its records are gone: the topic was emptied or made anew. Restart zonegate to begin anew")
             except (KafkaError, OSError, TimeoutError) as error:
                 self._fail(kafka_problem(error))
             await asyncio.sleep(RETRY_SECONDS)
+
+    async def _read_all(self, consumer: AIOKafkaConsumer) -> None:
+        """From the beginning, as if nothing had been known."""
+        records, end = await self._read_to_end(consumer)
+        log = StateLog()
+        for position, (offset, key, value) in enumerate(compacted(records)):
+            log.apply(offset, key, value)
+            if position % APPLIED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        log.caught_up(end - 1)
+        self.log.become(log)
+        for record in records:
+            self._note(record)
+        extra = {"event": "state_loaded", "topic": self.topic.name, "records": len(records), "offset": end - 1}
+        _log.info("the state topic was read", extra=extra | {"zones": len(log.zones)})
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        """Returns when records are found to be missing: they were compacted away before they were read."""
+        opened = time()
+        while True:
+            records = await _poll(consumer)
+            before = self.log.changed_at
+            for record in records:
+                if self.log.misses(record[0]):
+                    return
+                self.log.apply(*record)
+                self._note(record)
+            if self.log.changed_at != before:
+                self._tell_of_changes()
+            self._look_at(consumer, opened)
+
+    def _tell_of_changes(self) -> None:
+        for callback in self.on_change:
+            callback()
 
     @property
     def name(self) -> str:
@@ -119,7 +146,8 @@ class Follower:
         finally:
             await consumer.stop()
 
-    async def _read_to_end(self, consumer: AIOKafkaConsumer) -> Sequence[Raw]:
+    async def _read_to_end(self, consumer: AIOKafkaConsumer) -> tuple[Sequence[Raw], int]:
+        """All records, and the offset behind the last."""
         partition = self.topic.partition
         end = (await consumer.end_offsets([partition]))[partition]
         records: list[Raw] = []
@@ -133,7 +161,7 @@ class Follower:
                 break  # the last record is gone: its tombstone was compacted away, too
             if asked - (answered / 1000 if answered is not None else opened) > SILENCE_SECONDS:
                 raise TimeoutError
-        return records
+        return records, max(end, records[-1][0] + 1 if records else 0)
 
     def _look_at(self, consumer: AIOKafkaConsumer, opened: float) -> None:
         """Whether the broker still answers: aiokafka tries again by itself, for ever. Raises TimeoutError."""
@@ -146,21 +174,10 @@ class Follower:
         elif answered is not None:
             self._recover()
 
-    def _take_all(self, records: Sequence[Raw]) -> None:
-        if not records:
-            return
-        before = self.log.changed_at
-        for record in records:
-            self._take(record)
-        self._next = records[-1][0] + 1
-        if self.log.changed_at != before:
-            for callback in self.on_change:
-                callback()
-
-    def _take(self, record: Raw) -> None:
-        offset, key, value = record
-        kind = self.log.apply(offset, key, value)
-        if kind == GATEWAY:
+    def _note(self, record: Raw) -> None:
+        """A record was applied."""
+        _, key, value = record
+        if kind_of(key)[0] == GATEWAY:
             self.on_gateway(key)
         if (awaited := self._awaited.pop(key, None)) is not None and not awaited.done():
             awaited.set_result(self._in_force(key, value))
@@ -185,9 +202,4 @@ class Follower:
 
 async def _poll(consumer: AIOKafkaConsumer) -> Sequence[Raw]:
     batches = await consumer.getmany(timeout_ms=POLL_MS)
-    return [
-        (record.offset, record.key, record.value)
-        for batch in batches.values()
-        for record in batch
-        if record.key is not None
-    ]
+    return [(record.offset, record.key or b"", record.value) for batch in batches.values() for record in batch]

@@ -9,7 +9,8 @@ somebody has written a tombstone, in this order (`garbage`): first all edits tha
 oldest of a zone first. An edit that has lost would otherwise win once the one that it lost against is gone. The last
 edit of a zone is never among them, even where it deletes the zone: it keeps the version's count, so that a writer who
 has not heard of the deletion loses. A reader that begins leaves out what has a tombstone further on (`compacted`):
-a broker may be in the middle of compacting.
+a broker may be in the middle of compacting. One that goes on and finds offsets missing begins anew (`misses`): the
+edits between the one that it knows and the one that comes are gone.
 """
 
 import logging
@@ -94,6 +95,10 @@ class StateLog:
         """Zones with an edit of a newer format, of which nobody here can say whether it is in force."""
         self._complained: set[tuple[str, str]] = set()
 
+    def misses(self, offset: int) -> bool:
+        """Whether records are gone between the last one and this one, which comes next in the log."""
+        return offset != self.offset + 1
+
     def apply(self, offset: int, key: bytes, value: bytes | None) -> str:
         """Takes the record that comes next in the log. Its kind; empty of one that says nothing here."""
         self.offset = offset
@@ -103,6 +108,10 @@ class StateLog:
             self.changed_at = offset
             self._changes.append(offset)
         return kind
+
+    def become(self, other: "StateLog") -> None:
+        """Say all that another one says, to whoever holds this one."""
+        self.__dict__.update(other.__dict__)
 
     def caught_up(self, offset: int) -> None:
         """All records up to this one have been applied, or were left out because a later one says more."""

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from controlplane.state.log import StateLog
+from controlplane.state.log import StateLog, compacted
 from controlplane.state.records import CredentialRecord, ZoneRecord
 from policies.credentials import hash_password
 
@@ -54,6 +54,18 @@ class Topic:
         """What a reader makes of the records behind those that it knows, up to an offset."""
         log = log or StateLog()
         for offset, key, value in self.records:
-            if log.offset < offset and (limit is None or offset <= limit):
-                log.apply(offset, key, value)
+            if offset <= log.offset or (limit is not None and offset > limit):
+                continue
+            if log.misses(offset):
+                self._begin_anew(log)
+                return log
+            log.apply(offset, key, value)
         return log
+
+    def _begin_anew(self, log: StateLog) -> None:
+        """Reads to the end, as it does who finds that records are gone."""
+        fresh = StateLog()
+        for record in compacted(self.records):
+            fresh.apply(*record)
+        fresh.caught_up(self._offset)
+        log.become(fresh)

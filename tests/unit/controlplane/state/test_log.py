@@ -236,5 +236,5 @@ def fully_swept(records: list[Raw]) -> list[Raw]:
     return swept
 
 
-Nodes.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+Nodes.TestCase.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
 TestNodes = Nodes.TestCase
