@@ -18,11 +18,11 @@ _HELP = """Share Kafka topics with partners, each in a zone of its own names and
 
 [bold]Example[/bold]
 
-    zonegate apply -f zones/
+    ZONEGATE_CONSOLE_API_KEY=$ZONEGATE_API_KEY zonegate serve --config zonegate.yaml &
 
-    zonegate credentials generate external-partner-zone
+    zonegate apply -f pz.yaml --wait
 
-    zonegate serve --config zonegate.yaml --zones zones/
+    PASSWORD=$(zonegate credentials generate external-partner-zone)
 """
 
 _SERVE_HELP = """Run gateway and console in one process: all that one machine needs.

@@ -45,8 +45,10 @@ def zonegate(*arguments: str) -> Result:
 @pytest.mark.parametrize(
     ("arguments", "example"),
     [
-        ([], "zonegate serve --config zonegate.yaml --zones zones/"),
-        (["serve"], "zonegate serve --config zonegate.yaml --zones zones/"),
+        ([], "zonegate apply -f pz.yaml --wait"),
+        (["serve"], "ZONEGATE_CONSOLE_API_KEY=$(openssl rand -hex 24) zonegate serve --config zonegate.yaml"),
+        (["gateway"], "zonegate gateway --config zonegate.yaml --workers 4"),
+        (["console"], "ZONEGATE_CONSOLE_API_KEY=$(openssl rand -hex 24) zonegate console --config zonegate.yaml"),
         (["credentials"], "PASSWORD=$(zonegate credentials generate external-partner-zone --config zonegate.yaml)"),
         (["credentials", "generate"], "zonegate credentials generate external-partner-zone --credentials-file"),
         (["credentials", "list"], "zonegate credentials list --config zonegate.yaml --output json"),
@@ -65,7 +67,7 @@ def test_help_fills_the_terminal_s_lines(columns: int, monkeypatch: pytest.Monke
     monkeypatch.setenv("COLUMNS", str(columns))
     lines = zonegate("serve", "--help").stdout.splitlines()
 
-    begin = next(number for number, line in enumerate(lines) if line.startswith(" The zones folder"))
+    begin = next(number for number, line in enumerate(lines) if line.startswith(" Zones and credentials"))
     end = next(number for number in range(begin, len(lines)) if not lines[number].strip())
     for line, following in pairwise(lines[begin:end]):
         assert len(line.strip()) + 1 + len(following.split()[0]) > columns - 2, "the next word had room"
@@ -152,8 +154,8 @@ def test_serve_reports_wrong_settings_without_a_stack_trace(write: WriteFile) ->
         "zonegate.yaml:1: listen: 99999 is not a port; use a number between 1 and 65535\n"
         "zonegate.yaml:3: lgo: unknown field; known here: listen, advertised_host, broker_ports, security_protocol, "
         "sasl_mechanisms, routing, sni, tls, listeners, cluster, clusters, oauth, principal_mapping_rules, "
-        "credentials_file, admin_listen, shutdown_grace_seconds, max_reauthentication_seconds, log, limits, "
-        "passthrough, audit, workers\n"
+        "credentials_file, admin_listen, secured_metrics, shutdown_grace_seconds, max_reauthentication_seconds, log, "
+        "limits, passthrough, audit, workers, console, state_topic\n"
     )
 
 

@@ -185,6 +185,9 @@ def test_the_variables() -> None:
         "ZONEGATE_PASSTHROUGH_PASSWORD",
         "ZONEGATE_AUDIT_OUTPUT",
         "ZONEGATE_WORKERS",
+        "ZONEGATE_CONSOLE_LISTEN",
+        "ZONEGATE_CONSOLE_API_KEY",
+        "ZONEGATE_STATE_TOPIC",
     ]
 
 
