@@ -4,6 +4,7 @@ Everything ends with the stage. Should the demo itself be killed, the watchdogs 
 """
 
 import os
+import secrets
 import shlex
 import shutil
 import signal
@@ -25,7 +26,8 @@ from tests.kafka.waiting import wait_until
 
 DEFAULT_PORT = 9094
 DEFAULT_ADMIN_PORT = 8888
-MIN_PORT = 2000
+DEFAULT_CONSOLE_PORT = 8080
+MIN_PORT = 3000
 MAX_PORT = 65_000
 HOST = "127.0.0.1"
 """The demo's password is nobody else's business: nothing listens for other machines."""
@@ -41,7 +43,7 @@ class DemoFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The gateway's bootstrap port; a port for each broker follows it, and the admin port keeps its distance."""
+    """The gateway's bootstrap port; a port for each broker follows it, and admin and console keep their distance."""
 
     bootstrap: int
 
@@ -53,8 +55,12 @@ class Ports:
     def admin(self) -> int:
         return self.bootstrap + DEFAULT_ADMIN_PORT - DEFAULT_PORT
 
+    @property
+    def console(self) -> int:
+        return self.bootstrap + DEFAULT_CONSOLE_PORT - DEFAULT_PORT
+
     def check_free(self) -> None:
-        for port in (*range(self.bootstrap, self.first_broker + len(BROKER_IDS)), self.admin):
+        for port in (*range(self.bootstrap, self.first_broker + len(BROKER_IDS)), self.admin, self.console):
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
@@ -80,6 +86,7 @@ class Stage:
         self.ports = ports
         self._screen = screen
         self.folder = Path()
+        self.api_key = secrets.token_hex(24)
         self.kafka = KafkaCluster()
         self._gateway: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[str] | None = None
@@ -181,13 +188,6 @@ class Stage:
         with urllib.request.urlopen(f"http://{HOST}:{self.ports.admin}{path}", timeout=10) as answer:
             return str(answer.read().decode())
 
-    def wait_for_metric(self, line: str) -> None:
-        """Until the metrics have this line: the gateway has taken an edit."""
-        try:
-            wait_until(lambda: line in self.get("/metrics").splitlines(), f"the metric {line}", START_SECONDS)
-        except TimeoutError as late:
-            raise DemoFailed(f"{late}:\n{self._gateway_log()}") from None
-
     def _gateway_log(self) -> str:
         lines = (self.folder / "gateway.log").read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-20:])
@@ -224,7 +224,13 @@ class Stage:
     def _environment(self) -> dict[str, str]:
         """The user's own, without variables that would override the demo's settings."""
         own = {name: value for name, value in os.environ.items() if not name.startswith("ZONEGATE_")}
-        return own | {"PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        return own | self.variables | {"PATH": path, "ZONEGATE_CONSOLE_API_KEY": self.api_key}
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What the command line needs to find the REST API, and to be let in."""
+        return {"ZONEGATE_URL": f"http://localhost:{self.ports.console}", "ZONEGATE_API_KEY": self.api_key}
 
 
 def has_kcat() -> bool:

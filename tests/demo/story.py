@@ -41,8 +41,8 @@ broker_ports: {{start: {first_broker}, min_broker_id: 1}}
 cluster:
   id: partner1
   bootstrap.servers: {company}
-credentials_file: credentials.yaml
 admin_listen: 127.0.0.1:{admin}
+console: {{listen: "127.0.0.1:{console}"}}
 """
 
 LIMIT = 200_000
@@ -75,8 +75,8 @@ def tell(stage: Stage, screen: Screen) -> str:
         "Everything runs on this machine, in a temporary folder that is removed at the end.",
     )
     _company(stage, screen)
-    password = _zone(stage, screen)
     _gateway(stage, screen)
+    password = _zone(stage, screen)
     _partner_lists(stage, screen, password)
     _partner_writes_and_reads(stage, screen)
     _partner_is_refused(stage, screen)
@@ -96,35 +96,48 @@ def _company(stage: Stage, screen: Screen) -> None:
     screen.output(output.out)
 
 
+def _gateway(stage: Stage, screen: Screen) -> None:
+    screen.step(
+        "The gateway",
+        "It stands between the partner and the company's Kafka. What it is to serve is kept in a topic there, and\n"
+        "managed through its REST API, which has a key.",
+    )
+    ports = stage.ports
+    settings = SETTINGS.format(
+        bootstrap=ports.bootstrap,
+        first_broker=ports.first_broker,
+        admin=ports.admin,
+        console=ports.console,
+        company=stage.kafka.bootstrap,
+    )
+    (stage.folder / "zonegate.yaml").write_text(settings, encoding="utf-8")
+    screen.file("zonegate.yaml", settings, "yaml")
+    lines = [f"export {name}={value}" for name, value in stage.variables.items()]
+    screen.file("environment", "\n".join([*lines, "export ZONEGATE_CONSOLE_API_KEY=$ZONEGATE_API_KEY", ""]), "bash")
+    (stage.folder / "environment").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    stage.start_gateway("zonegate serve --config zonegate.yaml")
+
+
 def _zone(stage: Stage, screen: Screen) -> str:
     screen.step(
         "The partner zone",
         "A manifest says what the partner gets: one topic under two names, one of them to write to.",
     )
-    (stage.folder / "zones").mkdir()
-    (stage.folder / "zones" / f"{ZONE}.yaml").write_text(MANIFEST, encoding="utf-8")
-    screen.file(f"zones/{ZONE}.yaml", MANIFEST, "yaml")
-    ports = stage.ports
-    settings = SETTINGS.format(
-        bootstrap=ports.bootstrap, first_broker=ports.first_broker, admin=ports.admin, company=stage.kafka.bootstrap
-    )
-    (stage.folder / "zonegate.yaml").write_text(settings, encoding="utf-8")
-    screen.say(f"\n{INDENT}The gateway has to know where Kafka is.")
-    screen.file("zonegate.yaml", settings, "yaml")
-    screen.say(f"\n{INDENT}The partner needs a password; the gateway keeps only a hash of it.")
-    output = stage.run(f"zonegate credentials generate {ZONE} --config zonegate.yaml --zones zones")
+    (stage.folder / "pz.yaml").write_text(MANIFEST, encoding="utf-8")
+    screen.file("pz.yaml", MANIFEST, "yaml")
+    output = stage.run("zonegate apply -f pz.yaml --wait")
+    screen.output(output.out)
+    _expect(screen, output, f"PartnerZone/{ZONE}: Created" in output.out, "the zone is created")
+    output = stage.run("zonegate get PartnerZone -o table")
+    screen.output(output.out)
+    _expect(screen, output, output.code == 0 and "READY" in output.out, "the zone is READY")
+    screen.say(f"\n{INDENT}The partner needs a password; only a hash of it is kept.")
+    output = stage.run(f"zonegate credentials generate {ZONE}")
     password = output.out.strip()
     _expect(screen, output, output.code == 0 and len(password) >= 32, "a password is printed")
     screen.output(output.out)
     screen.output(output.err, "dim")
-    if password in (stage.folder / "credentials.yaml").read_text(encoding="utf-8"):
-        raise DemoFailed("Expected: credentials.yaml holds a hash only. It holds the password.")
     return password
-
-
-def _gateway(stage: Stage, screen: Screen) -> None:
-    screen.step("The gateway", "It stands between the partner and the company's Kafka.")
-    stage.start_gateway("zonegate serve --config zonegate.yaml --zones zones")
 
 
 def _partner_lists(stage: Stage, screen: Screen, password: str) -> None:
@@ -191,9 +204,11 @@ def _partner_is_throttled(stage: Stage, screen: Screen) -> None:
         f"The company lets the partner write {LIMIT // 1000} kB a second.\n"
         "No request fails: the producer is told how long to wait.",
     )
-    (stage.folder / "zones" / f"{ZONE}.yaml").write_text(MANIFEST + LIMITS, encoding="utf-8")
-    screen.file(f"zones/{ZONE}.yaml (added at its end)", LIMITS, "yaml")
-    stage.wait_for_metric(f'zonegate_traffic_limit_bytes_per_second{{kind="produce",zone="{ZONE}"}} {float(LIMIT)}')
+    (stage.folder / "pz.yaml").write_text(MANIFEST + LIMITS, encoding="utf-8")
+    screen.file("pz.yaml (added at its end)", LIMITS, "yaml")
+    output = stage.run("zonegate apply -f pz.yaml --diff --wait")
+    screen.output(output.out)
+    _expect(screen, output, f"PartnerZone/{ZONE}: Updated" in output.out, "the zone is updated")
     options = "--topic topic-a --num-records 1000 --record-size 1000 --throughput -1 --print-metrics"
     output = stage.run(_partner(stage, "kafka-producer-perf-test", options))
     found = re.search(r"^1000 records sent.*\(([\d.]+) MB/sec\)", output.out, re.MULTILINE)
@@ -210,7 +225,7 @@ def invite(stage: Stage, screen: Screen, password: str) -> None:
     screen.rule()
     screen.say("\nNow it is your turn. Gateway and Kafka stay up. In another terminal:\n")
     lines = [
-        f'cd {stage.folder} && export PATH="$PWD/bin:$PATH"',
+        f'cd {stage.folder} && export PATH="$PWD/bin:$PATH" && . ./environment',
         "",
         _partner(stage, "kafka-topics", "--list"),
         _partner(stage, "kafka-console-producer", "--topic topic-a"),
@@ -222,8 +237,14 @@ def invite(stage: Stage, screen: Screen, password: str) -> None:
         )
         lines.append("kcat -F kcat.conf -L")
     screen.output("\n".join(lines), "bold")
-    screen.say("\nOr edit the zone, and watch the gateway follow it within a second:\n")
-    screen.output(f"${{EDITOR:-vi}} zones/{ZONE}.yaml\ntail -f gateway.log", "bold")
+    screen.say("\nOr change what the partner has; the gateway follows within a second:\n")
+    screen.output(
+        "${EDITOR:-vi} pz.yaml && zonegate apply -f pz.yaml --diff --wait\n"
+        "zonegate status\n"
+        f"zonegate explain {ZONE} --api Produce --alias topic-b\n"
+        f"zonegate delete PartnerZone {ZONE}",
+        "bold",
+    )
     screen.say("\nCtrl-C here ends everything and removes the folder.")
 
 
