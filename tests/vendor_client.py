@@ -18,6 +18,7 @@ VARIABLE = "ZONEGATE_TEST_VENDOR_CLIENT"
 """Names a client that exists already, for machines whose module proxy does not have it."""
 
 RUN_SECONDS = 30
+INSTALL_SECONDS = 300
 
 
 class MissingClient(Exception):
@@ -80,7 +81,11 @@ def find_vendor_client() -> VendorClient:
 
 def _install(go: str, folder: Path) -> None:
     environment = os.environ | {"GOBIN": str(folder), "GOFLAGS": "-trimpath"}
-    done = subprocess.run([go, "install", f"{MODULE}@{VERSION}"], env=environment, capture_output=True, text=True)
+    command = [go, "install", f"{MODULE}@{VERSION}"]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise MissingClient(f"go install {MODULE}@{VERSION} did not end within {INSTALL_SECONDS} s") from None
     if done.returncode != 0:
         raise MissingClient(f"go install {MODULE}@{VERSION} failed: {done.stderr.strip()[-500:]}")
 

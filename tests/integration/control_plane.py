@@ -82,6 +82,14 @@ class Node(Front):
         super().__exit__(kind, error, trace)
 
 
+class ConsoleNode(Node):
+    """A console alone: no partner can connect."""
+
+    def __init__(self, kafka: Cluster, canaries: Canaries, state_topic: str) -> None:
+        super().__init__(kafka, canaries, state_topic, "console")
+        self.gateway.ready_at = f"{self.api.url}/health/ready"
+
+
 class Fleet:
     """Several gateways; the first ones have a console."""
 

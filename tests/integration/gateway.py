@@ -75,6 +75,7 @@ class Gateway:
         self.host = host
         self.port, self._first_broker_port, *_, self.admin_port = ports
         self._min_broker_id = min(broker_ids)
+        self.ready_at = f"http://127.0.0.1:{self.admin_port}/health/ready"
         self.folder = Path(tempfile.mkdtemp(prefix="zonegate-gateway-"))
         self.zones = self.folder / "zones"
         self.zones.mkdir()
@@ -193,6 +194,10 @@ class Gateway:
             return False
 
     @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
@@ -267,7 +272,7 @@ class Gateway:
         return found[0]
 
     def readiness(self) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.admin_port}/health/ready", timeout=5)
+        return httpx.get(self.ready_at, timeout=5)
 
     def metrics_text(self) -> str:
         return httpx.get(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=5).raise_for_status().text
