@@ -4,6 +4,7 @@ The brokers of one listener have a certificate for a name that isn't theirs: the
 what decides.
 """
 
+import asyncio
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -16,12 +17,18 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 
+from controlplane.cluster_settings import ClusterSettings
+from controlplane.state.topic import StateTopic
+from controlplane.state.writer import Write
+from proxy.cluster_tls import cluster_context
 from tests.integration.gateway import START_SECONDS, Gateway, manifest
+from tests.integration.test_state_topic import following
 from tests.integration.world import CLIENT_HOST, contiguous_ports
 from tests.kafka import KafkaCluster, MissingRequirement, Security, open_cluster
 from tests.kafka.settings import host
 from tests.kafka.waiting import wait_until
 from tests.pki import Authority
+from tests.unit.controlplane.state.edits import edit
 
 pytestmark = pytest.mark.kafka
 
@@ -276,3 +283,24 @@ def test_a_rotated_certificate_is_used_for_new_connections_alone(
     rotate(pki)
     assert deliver(newcomer) == [None]
     assert deliver(connected) == [None]
+
+
+async def test_the_state_topic_by_every_way_in(secured: KafkaCluster, pki: Authority) -> None:
+    """Written and read over connections that the brokers close when their sessions end."""
+
+    async def keep_writing(way: str, settings: Settings, number: int) -> int:
+        listener = way.split()[0]
+        cluster = {"bootstrap.servers": secured.bootstrap_of(listener), "security.protocol": listener, **settings}
+        config = ClusterSettings.model_validate(cluster).cluster_config()
+        context = cluster_context(config)
+        async with following(StateTopic(f"_zonegate-{number}", config, lambda: context)) as client:
+            ends = time.monotonic() + LIFETIMES * SESSION_SECONDS
+            while time.monotonic() < ends:
+                record = edit("a", client.log.version("a") + 1)
+                assert await client.writer.write(Write(record.key, record.value())) == [True], way
+                await asyncio.sleep(0.1)
+            return client.log.version("a")
+
+    ways = ways_in(pki).items()
+    written = await asyncio.gather(*(keep_writing(way, each, number) for number, (way, each) in enumerate(ways)))
+    assert min(written) > 10
