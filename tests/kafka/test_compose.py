@@ -30,6 +30,11 @@ def test_the_gateway_takes_its_settings(services: dict[str, Any]) -> None:
     settings = load_settings(None, {name: str(value) for name, value in gateway["environment"].items()})
     advertised = [service["environment"] for name, service in services.items() if name.startswith("kafka-")]
     ((_, cluster),) = settings.all_clusters()
+    (zone,) = load_zones(DOCKER / "zones", settings.cluster_ids())
+    assert zone.cluster == cluster.id
+    assert settings.console.api_key is not None
+    assert settings.console.api_key.get_secret_value() == gateway["environment"]["ZONEGATE_API_KEY"]
+    assert f"{settings.console.listen.port}:{settings.console.listen.port}" in gateway["ports"]
     assert {f"{server}" for server in cluster.bootstrap_servers} == {
         re.sub(r"PLAINTEXT://(.+?),.*", r"\1", environment["KAFKA_ADVERTISED_LISTENERS"]) for environment in advertised
     }
