@@ -80,10 +80,12 @@ class Console:
         server = start_admin(self._app, self._settings.console.listen, "console.listen")
         extra = {"event": "console_ready", "listen": str(self._settings.console.listen)}
         logger.info("the REST API is ready", extra=extra)
+        closing = asyncio.create_task(_close(server, stopping), name="close the REST API")
         try:
             async with alongside(self._look_after(), "looking after the clusters", stopping):
                 yield server
         finally:
+            closing.cancel()
             await server.stop()
 
     @contextlib.asynccontextmanager
@@ -112,6 +114,12 @@ class Console:
             for name, cluster in self._clusters.items():
                 cluster.upstream.context = self._contexts[name]()
             await asyncio.sleep(1)
+
+
+async def _close(server: AdminServer, stopping: asyncio.Event) -> None:
+    """As soon as the process begins to stop: what is asked for later could not be done."""
+    await stopping.wait()
+    await server.stop()
 
 
 def console_of(inputs: Inputs, audit: AuditLog) -> Console | None:

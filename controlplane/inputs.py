@@ -19,6 +19,7 @@ from controlplane.desired import Desired, FilesDesired
 from controlplane.settings import Settings, load_settings
 from controlplane.state.client import Identity, StateClient, new_gateway_id
 from controlplane.state.desired import TopicDesired
+from controlplane.state.metrics import StateMetrics
 from controlplane.state.topic import StateTopic
 from controlplane.watch import DesiredState
 from controlplane.yaml_source import read_text
@@ -98,6 +99,8 @@ class Inputs:
         gateway.waits_for = self.desired.why_not_loaded
         if self.audit_log is not None:
             gateway.metrics.registry.register(self.audit_log)
+        if self.state is not None:
+            gateway.metrics.registry.register(StateMetrics(self.state.follower))
         return gateway
 
     @contextlib.asynccontextmanager

@@ -44,6 +44,8 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None, worke
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("zonegate").setLevel(settings.level.upper())
+    # while brokers are away it says so ten times a second; that they are is said in our own words
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     sys.unraisablehook = _log_unraisable
 
 
