@@ -1,5 +1,6 @@
 """`zonegate credentials`: make, list and revoke passwords of zones' service accounts, by the API or in a file."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -83,9 +84,8 @@ ConfiguredFileOption = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        envvar="ZONEGATE_CONFIG",
         metavar="FILE",
-        help="Settings, which name the credentials file.",
+        help="Settings, which name the credentials file; without an API key, those of [bold]ZONEGATE_CONFIG[/bold].",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -176,6 +176,8 @@ def _file(connection: Connection, credentials_file: Path | None, config: Path | 
     """The credentials file that is meant; None for the API."""
     if credentials_file is not None:
         return credentials_file
+    if config is None and not connection.has_api_key and (named := os.environ.get("ZONEGATE_CONFIG")):
+        config = Path(named)
     if config is not None:
         from controlplane.commands.credential_files import configured_file
 

@@ -5,6 +5,7 @@ import json
 import httpx
 import pytest
 
+from controlplane.commands.connection import KEY_VARIABLES
 from controlplane.credential_commands import DEFAULT_EXPIRES_IN
 from controlplane.credential_file import DEFAULT_VALIDITY, load_credentials
 from controlplane.times import parse_duration
@@ -109,6 +110,8 @@ def test_a_file_is_no_api(api: FakeApi, write: WriteFile, monkeypatch: pytest.Mo
     zonegate("credentials", "generate", "z", "--credentials-file", "c.yaml")
     zonegate("credentials", "generate", "z", "--config", "zonegate.yaml")
     monkeypatch.setenv("ZONEGATE_CONFIG", "zonegate.yaml")
+    for name in KEY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     zonegate("credentials", "generate", "z")
 
     found = load_credentials(write("other", "").parent / "c.yaml")
@@ -116,3 +119,13 @@ def test_a_file_is_no_api(api: FakeApi, write: WriteFile, monkeypatch: pytest.Mo
     zonegate("credentials", "revoke", found[0].id)
     assert len(zonegate("credentials", "list").stdout.splitlines()) == 3
     assert api.requests == []
+
+
+def test_where_there_is_a_key_the_settings_of_a_server_are_no_reason_not_to_use_it(
+    api: FakeApi, write: WriteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the container of a gateway, which has both."""
+    write("zonegate.yaml", "cluster: {bootstrap.servers: 'b:1'}\ncredentials_file: c.yaml\n")
+    monkeypatch.setenv("ZONEGATE_CONFIG", "zonegate.yaml")
+    zonegate("credentials", "list")
+    assert len(api.requests) == 1
