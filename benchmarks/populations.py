@@ -35,6 +35,7 @@ PASSWORD = "a-password-that-all-zones-have"  # noqa: S105 - hashing ten thousand
 LOGIN = Login(MEASURED, PASSWORD)
 API_KEY = "a-key-for-benchmarks-to-begin-with"
 API_SECONDS = 60.0
+START_SECONDS = 120.0
 ZONES_PATH = "/public/console/v2/partner-zone"
 
 _CREATED = "2025-01-27T12:55:05Z"
@@ -136,7 +137,7 @@ def gateway(cluster: Cluster, population: Population, folder: Path) -> Iterator[
     addresses = {broker_id: (HOST, start + broker_id - broker_ids[0]) for broker_id in broker_ids}
     log, began = folder / "gateway.log", time.time()
     with running(command, log) as process:
-        wait_for_start(lambda: answers(f"http://{HOST}:{admin}/health/ready"), process, log)
+        wait_for_start(lambda: answers(f"http://{HOST}:{admin}/health/ready"), process, log, START_SECONDS)
         ready, cpu = time.time() - began, machine.cpu_seconds(process.pid)
         headers = {"authorization": f"Bearer {API_KEY}"}
         with httpx.Client(base_url=f"http://{HOST}:{console}", headers=headers, timeout=API_SECONDS) as http:

@@ -197,13 +197,15 @@ def running(command: Sequence[str], log: Path, pinned: bool = True) -> Iterator[
             process.wait()
 
 
-def wait_for_start(condition: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for_start(
+    condition: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = START_SECONDS
+) -> None:
     def ready() -> bool:
         if process.poll() is not None:
             raise ChildProcessError(f"{log.stem} ended at its start")
         return condition()
 
-    wait_until(ready, f"an answer of the process that writes {log.name}", START_SECONDS)
+    wait_until(ready, f"an answer of the process that writes {log.name}", seconds)
 
 
 def answers(url: str) -> bool:
