@@ -4,7 +4,7 @@ The two are followed apart: a credential is revoked at once even while a manifes
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from types import MappingProxyType
 from typing import Generic, TypeVar
@@ -12,7 +12,6 @@ from typing import Generic, TypeVar
 from controlplane.authentication_modes import NO_PASSWORDS
 from controlplane.credential_file import load_credentials
 from controlplane.manifests import load_partner_zones, manifest_files
-from controlplane.partner_zone import PartnerZone
 from controlplane.problems import ConfigurationError, Problem
 from policies.credentials import Credential
 from policies.zone import AuthenticationMode, Zone
@@ -81,7 +80,9 @@ class DesiredState:
     The first load raises ConfigurationError; later ones log it.
     """
 
-    zones: Sequence[Zone]
+    zones: Sequence[Zone] = ()
+    credentials: Sequence[Credential] = ()
+    """What an edit has not changed are the same objects as before, so that whoever compares is done at once."""
 
     def __init__(
         self,
@@ -103,20 +104,16 @@ class DesiredState:
         self._warned: set[tuple[str, str]] = set()
         self._load_first()
 
-    @property
-    def credentials(self) -> Sequence[Credential]:
-        return self._credentials.value
-
     def refresh(self) -> bool:
         """Reads what changed; True when there is something new to apply. Reads files: not for the event loop."""
         zones_changed, credentials_changed = self._zones.refresh(), self._credentials.refresh()
-        if zones_changed:
+        if zones_changed or credentials_changed:
             self._compile()
         return zones_changed or credentials_changed
 
     def report(self) -> None:
         """Logs what is in force, and what somebody may expect of it in vain."""
-        resources, credentials = self._zones.value, self._credentials.value
+        resources, credentials = self._zones.value, self.credentials
         logger.info(
             "configuration loaded",
             extra={"event": "configuration_loaded", "zones": len(resources), "credentials": len(credentials)},
@@ -124,21 +121,24 @@ class DesiredState:
         if not credentials and not (resources and all(resource.mode != "PLAIN" for resource in resources)):
             message = "%s holds no credential, so no partner can log in; 'zonegate credentials generate ZONE' adds one"
             logger.warning(message, self._credentials_file, extra={"event": "no_credentials"})
-        modes = {resource.metadata.name: resource.mode for resource in resources}
-        for credential in credentials:
+        for zone, message, extra in self._in_vain:
+            self._warn(zone, message, **extra)
+
+    def _find_in_vain(self) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+        """What somebody may expect of a zone in vain: its name, what to say, and more for the log line."""
+        modes = {zone.name: zone.authentication for zone in self.zones}
+        for credential in self.credentials:
             if credential.zone not in modes:
-                self._warn(credential.zone, "has a credential, but there is no such zone", credential=credential.id)
+                yield credential.zone, "has a credential, but there is no such zone", {"credential": credential.id}
             elif (mode := modes[credential.zone]) != "PLAIN":
                 message = f"has a credential, but its mode is {mode}: {NO_PASSWORDS[mode]}"
-                self._warn(credential.zone, message, credential=credential.id)
-        for resource in resources:
-            self._report_zone(resource)
-
-    def _report_zone(self, resource: PartnerZone) -> None:
-        if (missing := self._unusable_modes.get(resource.mode)) is not None:
-            self._warn(resource.metadata.name, f"lets nobody in: its mode is {resource.mode}, and {missing}")
-        for field in resource.not_enforced():
-            self._warn(resource.metadata.name, f"sets {field}, which this version does not enforce yet")
+                yield credential.zone, message, {"credential": credential.id}
+        for resource in self._zones.value:
+            name = resource.metadata.name
+            if (missing := self._unusable_modes.get(resource.mode)) is not None:
+                yield name, f"lets nobody in: its mode is {resource.mode}, and {missing}", {}
+            for field in resource.not_enforced():
+                yield name, f"sets {field}, which this version does not enforce yet", {}
 
     def _warn(self, zone: str, message: str, **extra: str) -> None:
         """Once for each zone and message: edits of other zones do not repeat it."""
@@ -161,4 +161,13 @@ class DesiredState:
         self._compile()
 
     def _compile(self) -> None:
-        self.zones = [resource.to_zone() for resource in self._zones.value]
+        zones = {resource.metadata.name: resource.to_zone() for resource in self._zones.value}
+        self.zones = _kept({zone.name: zone for zone in self.zones}, zones)
+        credentials = {credential.id: credential for credential in self._credentials.value}
+        self.credentials = _kept({credential.id: credential for credential in self.credentials}, credentials)
+        self._in_vain = list(self._find_in_vain())
+
+
+def _kept(before: Mapping[str, T], now: Mapping[str, T]) -> list[T]:
+    """What is there now, in its order; of what is as before, the object from before."""
+    return [before[name] if name in before and before[name] == each else each for name, each in now.items()]

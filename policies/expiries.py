@@ -10,8 +10,16 @@ class Expiries:
     """Of these credentials, those that are still valid now. Each is told of once."""
 
     def __init__(self, credentials: Iterable[Credential], now: float) -> None:
-        ahead = (each for each in credentials if each.expires is not None and each.valid_at(now))
-        self._ahead = sorted(ahead, key=attrgetter("expires"), reverse=True)
+        self._ahead: list[Credential] = []
+        self.apply((), credentials, now)
+
+    def apply(self, before: Iterable[Credential], after: Iterable[Credential], now: float) -> None:
+        """These have taken the place of those, as an edit has it."""
+        gone, more = {each.id for each in before}, [each for each in after if each.valid_at(now)]
+        if gone or more:
+            kept = [each for each in self._ahead if each.id not in gone]
+            ahead = [each for each in (*kept, *more) if each.expires is not None]
+            self._ahead = sorted(ahead, key=attrgetter("expires"), reverse=True)
 
     def passed(self, now: float) -> list[Credential]:
         """The next ones that have expired by now, in their order."""

@@ -28,7 +28,8 @@ RETRY_SECONDS: Final = 1.0
 METADATA_KEY: Final = 3
 METADATA_VERSION: Final = 12
 """The lowest version that asks by topic id, too; every Kafka since 3.1 has it."""
-TOPICS_PER_REQUEST: Final = 2000
+TOPICS_PER_REQUEST: Final = 500
+"""Each costs some 40 microseconds to read, and nobody else is served meanwhile."""
 
 Address = tuple[str, int]
 
@@ -142,10 +143,13 @@ class Cluster:
 
     async def topic_ids(self, topics: Sequence[str]) -> dict[str, bytes]:
         """The ids of those topics that exist. Raises OSError, TimeoutError, ProtocolError."""
-        found = {}
+        found: dict[str, bytes] = {}
         for start in range(0, len(topics), TOPICS_PER_REQUEST):
-            metadata = await self._ask_metadata(topics[start : start + TOPICS_PER_REQUEST])
-            found.update({topic.name: topic.topic_id for topic in metadata.topics if not topic.error_code})
+            asked = topics[start : start + TOPICS_PER_REQUEST]
+            metadata = await self._ask_metadata(asked)
+            told = {topic.name: topic.topic_id for topic in metadata.topics if not topic.error_code}
+            # under the names that are in memory already
+            found.update((topic, told[topic]) for topic in asked if topic in told)
         return found
 
     async def _ask_metadata(self, topics: Sequence[str]) -> Any:

@@ -25,7 +25,7 @@ class CredentialUse(Collector):
         for session in self._services.sessions:
             if session.credential_id:
                 used[session.credential_id] = now
-        for gone in used.keys() - self._services.zones.credential_ids:
+        for gone in used.keys() - self._services.zones.credentials.keys():
             del used[gone]
         return dict(used)
 
@@ -37,7 +37,7 @@ class CredentialUse(Collector):
             "zonegate_credential_expires_seconds", "Unix time at which the credential expires.", labels=_LABELS
         )
         times = self.times()
-        for credential in self._services.zones.credentials:
+        for credential in self._services.zones.credentials.values():
             labels = [credential.zone, credential.id]
             if credential.id in times:
                 used.add_metric(labels, times[credential.id])

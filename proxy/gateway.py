@@ -5,7 +5,7 @@ import contextlib
 import logging
 import ssl
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from math import inf
 from time import monotonic, time
 from typing import Any, Final
@@ -38,7 +38,7 @@ from proxy.services import Services
 from proxy.throttled_zones import ThrottledZones
 from proxy.tls import ServerTls, server_tls
 from proxy.traffic_metrics import TrafficMetrics
-from proxy.zones import ZoneRegistry
+from proxy.zones import Changes, ZoneRegistry
 
 _log = logging.getLogger("zonegate.gateway")
 
@@ -81,7 +81,6 @@ class Gateway:
             clusters=[cluster.id for cluster in config.clusters],
         )
         registry.apply(zones, credentials)
-        self._served = zones, credentials
         budget = MemoryBudget(limits.assembly_bytes, limits.assembly_bytes_per_zone)
         # a budget of its own for each, so that the gateway knows its clusters whatever clients do
         clusters = Clusters(
@@ -174,7 +173,7 @@ class Gateway:
         self._spawn(self._watch_deadlines(), "watch deadlines")
         self._started = True
         self.audit.write("gateway_start", self._counts())
-        _log.info("ready", extra={"event": "ready", "zones": len(services.zones.zones)})
+        _log.info("ready", extra={"event": "ready", "zones": len(services.zones.served)})
 
     async def _load_certificates(self) -> None:
         """Those that nobody has given to `use_tls`."""
@@ -202,27 +201,28 @@ class Gateway:
         cluster.on_brokers = lambda broker_ids: self._open_ports(cluster.id, broker_ids)
         await cluster.run()
 
-    async def _learn_topic_ids(self, cluster: Cluster) -> None:
-        """So that clients which kept their topic ids over our restart are understood at once."""
-        zones = self._services.zones
+    async def _learn_topic_ids(self, cluster: Cluster, zones: Collection[str] | None = None) -> None:
+        """Of these zones or of all, so that clients which kept topic ids over our restart are understood at once."""
+        registry = self._services.zones
+        topics = registry.topics(cluster.id, zones)
         try:
-            zones.learn(cluster.id, await cluster.topic_ids(zones.topics(cluster.id)))
+            registry.learn(cluster.id, await cluster.topic_ids(topics), zones)
         except (OSError, TimeoutError, ProtocolError) as error:
             # clients that name an id which isn't known yet ask for metadata, from which it is learnt
             extra = {"event": "topic_ids", "problem": str(error), **self._services.clusters.fields_of(cluster.id)}
             _log.warning("topic ids are not known yet", extra=extra)
 
-    def _learn_soon(self) -> None:
+    def _learn_soon(self, zones: Collection[str]) -> None:
         """Of clusters that have answered; the others' are learnt when they do."""
         for cluster in self._services.clusters:
-            if cluster.cluster_id:
-                self._spawn(self._learn_topic_ids(cluster), "learn topic ids")
+            if cluster.cluster_id and self._services.zones.topics(cluster.id, zones):
+                self._spawn(self._learn_topic_ids(cluster, zones), "learn topic ids")
 
     def _learn_missed_ids(self, now: float) -> None:
         """A topic that was created since: its metadata may have passed through another process of this gateway."""
-        if now - self._learnt_at > LEARN_SECONDS and self._services.zones.take_missed_id():
+        if self._services.zones.missed_ids and now - self._learnt_at > LEARN_SECONDS:
             self._learnt_at = now
-            self._learn_soon()
+            self._learn_soon(self._services.zones.take_missed())
 
     async def _open_ports(self, cluster: str, broker_ids: Iterable[int]) -> None:
         """A broker that has joined later gets its port; until it is open, no client hears of the broker."""
@@ -271,30 +271,37 @@ class Gateway:
             self.audit.credential_expired(credential, sum(not each.closed for each in using))
 
     def _counts(self) -> Mapping[str, int]:
-        zones, credentials = self._served
-        return {"zones": len(zones), "credentials": len(credentials)}
+        zones = self._services.zones
+        return {"zones": len(zones.served), "credentials": len(zones.credentials)}
 
     def apply(self, zones: Sequence[Zone], credentials: Sequence[Credential]) -> None:
         """Serve these from now on. Sessions that lost a right or their credential are ended; others go on."""
         self._note_expiries()
-        self._expiries = Expiries(credentials, time())
         changes = self._services.zones.apply(zones, credentials)
+        self._expiries.apply(changes.credentials.before, changes.credentials.after, time())
+        ended_zones, ended_credentials = self._end_sessions(changes)
+        self.audit.zones_changed(zone_changes(changes.zones_before, changes.zones_after), ended_zones)
+        before, after = changes.credentials.before, changes.credentials.after
+        self.audit.credentials_changed(credential_changes(before, after), ended_credentials)
+        self._throttled.tick()
+        if self._started and changes.zones_after:
+            self._learn_soon([zone.name for zone in changes.zones_after])
+
+    def _end_sessions(self, changes: Changes) -> tuple[Counter[str], Counter[str]]:
+        """How many have lost their zone's rights, and how many their credential, by their names."""
         ended_zones, ended_credentials = Counter[str](), Counter[str]()
-        for session in list(self._services.sessions):
+        revoked, changed = changes.revoked_credentials, {zone.name for zone in changes.zones_after}
+        concerned = changes.shrunken_zones or revoked or changed
+        for session in list(self._services.sessions) if concerned else ():
             if session.zone_name in changes.shrunken_zones:
                 ended_zones[session.zone_name] += not session.closed
                 session.close(CloseReason.ZONE_CHANGED, "the zone was changed or removed")
-            elif session.credential_id in changes.revoked_credentials:
+            elif session.credential_id in revoked:
                 ended_credentials[session.credential_id] += not session.closed
                 session.close(CloseReason.CREDENTIAL_REVOKED, f"credential {session.credential_id} was removed")
-            else:
+            elif session.zone_name in changed:
                 session.apply_limits()
-        before, self._served = self._served, (zones, credentials)
-        self.audit.zones_changed(zone_changes(before[0], zones), ended_zones)
-        self.audit.credentials_changed(credential_changes(before[1], credentials), ended_credentials)
-        self._throttled.tick()
-        if self._started:
-            self._learn_soon()
+        return ended_zones, ended_credentials
 
     def use_cluster_tls(self, cluster: str, context: ssl.SSLContext | None) -> None:
         """New connections to this cluster's brokers are opened with it; those that exist keep theirs."""

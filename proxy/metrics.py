@@ -135,6 +135,8 @@ class GatewayMetrics(Collector):
         requests = CounterMetricFamily("zonegate_alias_requests", "Requests that named the alias.", labels=labels)
         records = CounterMetricFamily("zonegate_alias_record_bytes", "Bytes of record batches.", labels=labels)
         for (zone, alias), meter in self._aliases.items():
+            if not meter.produce_requests and not meter.fetch_requests:
+                continue  # of a hundred thousand aliases few are used
             requests.add_metric((zone, alias, "produce"), meter.produce_requests)
             requests.add_metric((zone, alias, "fetch"), meter.fetch_requests)
             records.add_metric((zone, alias, "produce"), meter.produce_bytes)

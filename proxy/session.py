@@ -296,7 +296,7 @@ class ClientSession(asyncio.Protocol):
     def _start(self, cluster: Cluster, broker: BrokerConnection, address: tuple[str, int]) -> None:
         principal = self._authentication.principal
         passthrough = principal is not None and principal.passthrough
-        served = passthrough or self.zone_name in self._services.zones.zones
+        served = passthrough or self.zone_name in self._services.zones.served
         if self._state is SessionState.CLOSED or not served:
             broker.abort()
             self.close(CloseReason.ZONE_CHANGED)

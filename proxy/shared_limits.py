@@ -161,8 +161,6 @@ class SharedLimits:
         self._full_at = -inf
         self._newest = 0
         """The highest number of a grant."""
-        self._zones: object = None
-        self._limited = False
         registry.share_limits(self)
 
     # what the limiters tell
@@ -198,9 +196,6 @@ class SharedLimits:
 
     def tick(self) -> None:
         """Forget what is gone."""
-        if self._zones is not self._registry.zones:
-            self._zones = self._registry.zones
-            self._limited = any(state.traffic.limited for state in self._registry.zones.values())
         for limiter, use in list(self._uses.items()):
             if limiter.limit is None or self._limiter(limiter.zone, limiter.kind) is not limiter:
                 # what it held is given up at once: no report tells of it any more
@@ -220,7 +215,7 @@ class SharedLimits:
         uses: Iterator[_Use] | list[_Use] = list(self._uses.values())
         if self._urgent and now - self._full_at < REPORT_SECONDS:
             uses = list(self._urgent)
-        elif not self._limited and not uses:
+        elif not self._registry.has_limits and not uses:
             return None
         else:
             self._full_at = now

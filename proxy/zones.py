@@ -1,22 +1,24 @@
 """The zones that this gateway serves: rules compiled for the wire, virtual topic ids, and who may sign in.
 
-A `ZoneState` is replaced when its zone's definition changes; what changes inside is only what the gateway learns of the
+A `ZoneState` is made when it is first needed, when somebody has signed in: of tens of thousands of zones, most are
+asleep. It is replaced when its zone's definition changes; what changes inside is only what the gateway learns of the
 brokers' topic ids, so that ids and names always belong together.
 """
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
 from policies.credentials import Credential, decoy_salt
 from policies.topic_ids import virtual_cluster_id, virtual_topic_id
-from policies.zone import Alias, AuthenticationMode, Zone, ZoneRules
+from policies.zone import Alias, Zone, ZoneLimits, ZoneRules
 from protocol.codec import write_uvarint
 from protocol.error_codes import ErrorCode
 from protocol.schema import API_NAMES, ZERO_ID
+from proxy.accounts import Account, Accounts, CredentialChanges
 from proxy.config import Limits
 from proxy.flow import Turnstile
 from proxy.metrics import AliasMeter, ApiMeter, GatewayMetrics
@@ -40,6 +42,8 @@ BROKER_REFUSALS: Final = {
         ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     )
 }
+NO_LIMITS: Final = ZoneLimits()
+
 WARN_SECONDS: Final = 60.0
 """At most one warning in that time, per zone."""
 
@@ -70,34 +74,47 @@ def spell(raw: bytes) -> tuple[bytes, bytes]:
     return len(raw).to_bytes(2, "big") + raw, bytes(compact) + raw
 
 
+class ClusterIds:
+    """What the zones of one cluster have their virtual ids from."""
+
+    __slots__ = ("key", "topics")
+
+    def __init__(self, key: bytes = b"") -> None:
+        self.key = key
+        """The cluster's own id; empty until it is known."""
+        self.topics: dict[str, bytes] = {}
+        """Backing topic -> id, as far as known."""
+
+
 class ZoneState:
     """One zone as this gateway serves it."""
 
     def __init__(
-        self, rules: ZoneRules, cluster: str, metrics: GatewayMetrics, id_key: bytes, traffic: ZoneTraffic
+        self, rules: ZoneRules, metrics: GatewayMetrics, ids: ClusterIds, traffic: ZoneTraffic, missed: set[str]
     ) -> None:
+        """`missed` gets the zone's name when a client names a topic id that isn't known."""
         self.rules = rules
         self.name = rules.name
-        self.cluster = cluster
-        """The id of the cluster that it is served from."""
         self.metrics = metrics
         self.traffic = traffic
-        self.cluster_id = virtual_cluster_id(id_key, rules.name)
+        self.cluster_id = virtual_cluster_id(ids.key, rules.name)
         self.transactional_prefix = rules.prefix.encode()
         self.commits = Turnstile()
         """Group by group: a commit that is merged into what is stored must not overtake another."""
         self.subscriptions = Subscriptions()
         self.owners = SoleOwners()
         self.pending_commits = PendingCommits()
-        self._id_key = id_key
+        self.ids = ids
+        self._missed = missed
         self._warned = float("-inf")
         self._meters: dict[int, ApiMeter] = {}
-        self.routes_by_name = {
-            alias.name.encode(): Route(alias, metrics.alias(rules.name, alias.name)) for alias in rules.aliases
-        }
-        self.routes_by_id: dict[bytes, Route] = {}
-        self.missed_id = False
-        """A client has named a topic id that isn't known."""
+        routes = [self._new_route(alias, metrics.alias(rules.name, alias.name)) for alias in rules.aliases]
+        self.routes_by_name = {route.alias.name.encode(): route for route in routes}
+        self.routes_by_id = {route.client[BY_ID]: route for route in routes if route.client[BY_ID] != ZERO_ID}
+
+    def _new_route(self, alias: Alias, meter: AliasMeter) -> Route:
+        topic_id = self.ids.topics.get(alias.topic, ZERO_ID)
+        return Route(alias, meter, virtual_topic_id(self.ids.key, self.name, alias.name, topic_id), topic_id)
 
     def meter(self, api_key: int) -> ApiMeter:
         meter = self._meters.get(api_key)
@@ -125,14 +142,10 @@ class ZoneState:
         for alias in self.rules.aliases_of(topic):
             known = self.route(alias)
             if known.broker[BY_ID] != topic_id:
+                self.ids.topics[topic] = topic_id
                 self.routes_by_id.pop(known.client[BY_ID], None)
-                alias_id = virtual_topic_id(self._id_key, self.name, alias.name, topic_id)
-                route = Route(alias, known.meter, alias_id, topic_id)
-                self.routes_by_name[alias.name.encode()] = self.routes_by_id[alias_id] = route
-
-    def shrank_from(self, before: "ZoneState") -> bool:
-        """True when live sessions must end."""
-        return self.cluster != before.cluster or self.rules.shrank_from(before.rules)
+                route = self._new_route(alias, known.meter)
+                self.routes_by_name[alias.name.encode()] = self.routes_by_id[route.client[BY_ID]] = route
 
     def inherit(self, before: "ZoneState") -> None:
         """Keep what is known and under way when the zone's definition is replaced."""
@@ -158,30 +171,39 @@ class ZoneState:
         """The alias of a virtual id that a client names."""
         route = self.routes_by_id.get(alias_id)
         if route is None:
-            self.missed_id = True
+            self._missed.add(self.name)
             return None
         return route.alias
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """What is known of a service account."""
-
-    zone: str
-    mode: AuthenticationMode
-    credentials: tuple[Credential, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Changes:
-    """What a new set of zones and credentials takes away from sessions that are running."""
+    """What a new set of zones and credentials has changed, and what it takes away from sessions that are running."""
 
+    zones_before: tuple[Zone, ...]
+    zones_after: tuple[Zone, ...]
     shrunken_zones: frozenset[str]
-    revoked_credentials: frozenset[str]
+    credentials: CredentialChanges
+
+    @property
+    def revoked_credentials(self) -> frozenset[str]:
+        return self.credentials.revoked
+
+
+class _Awake(dict[str, ZoneState]):
+    """Of zones that somebody has signed in to; asking for another zone's wakes it."""
+
+    def __init__(self, wake: Callable[[str], ZoneState]) -> None:
+        super().__init__()
+        self._wake = wake
+
+    def __missing__(self, zone: str) -> ZoneState:
+        state = self[zone] = self._wake(zone)
+        return state
 
 
 class ZoneRegistry:
-    """All zones and credentials. `apply` swaps them whole."""
+    """All zones and credentials. What `apply` costs grows with what is edited, not with what there is."""
 
     def __init__(
         self,
@@ -194,97 +216,131 @@ class ZoneRegistry:
         """`clusters` are the ids of those that are configured; a single one without id has all zones."""
         self._metrics = metrics
         self._clusters = tuple(clusters)
+        self._ids = {cluster: ClusterIds() for cluster in clusters}
         self._clock = clock
         self._burst_seconds = burst_seconds
         self._on_throttled = on_throttled
         self._sharing: Sharing | None = None
-        self._id_keys: dict[str, bytes] = {}
         self._decoy_key = secrets.token_bytes(32)
+        self._missed: set[str] = set()
+        self._limited = 0
+        self.served: Mapping[str, Zone] = {}
         self.unserved: Mapping[str, str] = {}
         """Zone -> why it can't be served here, in plain words."""
-        self.zones: dict[str, ZoneState] = {}
-        self._accounts: dict[str, Account] = {}
-        self._credentials: frozenset[Credential] = frozenset()
-        self.credential_ids: frozenset[str] = frozenset()
+        self.zones: dict[str, ZoneState] = _Awake(self._wake)
+        """Of the zones that are in use: a zone's is made when it is first asked for. Raises KeyError for one that isn't
+        served."""
+        self._accounts = Accounts()
+
+    # ids
 
     def identify(self, cluster: str, kafka_id: str) -> None:
         """Derive virtual ids from a cluster's own id, which every gateway of the cluster knows."""
         key = kafka_id.encode()
         if cluster == self._clusters[0]:
             self._decoy_key = key
-        if self._id_keys.get(cluster) != key:
-            self._id_keys[cluster] = key
+        if self._ids[cluster].key != key:
+            before, self._ids[cluster] = self._ids[cluster], ClusterIds(key)
             for name, state in self.zones.items():
-                if state.cluster == cluster:
-                    self.zones[name] = ZoneState(state.rules, cluster, self._metrics, key, state.traffic)
+                if state.ids is before:
+                    self.zones[name] = self._new_state(self.served[name], state.traffic)
 
-    def cluster_of(self, zone: str) -> str:
-        """The id of the cluster that a zone is served from."""
-        return self.zones[zone].cluster
+    def topics(self, cluster: str, zones: Iterable[str] | None = None) -> list[str]:
+        """The backing topics of a cluster's zones, of all or of these, each once."""
+        asked = map(self.served.get, self.served if zones is None else zones)
+        of_cluster = (zone for zone in asked if zone is not None and self._cluster_id(zone) == cluster)
+        return list(dict.fromkeys(alias.topic for zone in of_cluster for alias in zone.aliases))
 
-    def topics(self, cluster: str) -> list[str]:
-        """The backing topics of all zones of a cluster, each once."""
-        states = [state for state in self.zones.values() if state.cluster == cluster]
-        return sorted({topic for state in states for topic in state.rules.topics})
-
-    def learn(self, cluster: str, topic_ids: Mapping[str, bytes]) -> None:
-        """Take note of many topics' ids at once (topic -> id)."""
-        for state in self.zones.values():
-            if state.cluster == cluster:
+    def learn(self, cluster: str, topic_ids: Mapping[str, bytes], zones: Iterable[str] | None = None) -> None:
+        """Take note of the ids (topic -> id) of these zones' topics, or of all."""
+        ids = self._ids[cluster]
+        ids.topics.update((topic, topic_id) for topic, topic_id in topic_ids.items() if topic_id != ZERO_ID)
+        for state in map(self.zones.get, list(self.zones) if zones is None else zones):
+            if state is not None and state.ids is ids:
                 for topic in state.rules.topics:
                     state.learn(topic, topic_ids.get(topic, ZERO_ID))
 
-    def apply(self, zones: Sequence[Zone], credentials: Sequence[Credential]) -> Changes:
-        """Serve these and only these from now on."""
-        self.unserved = {zone.name: self._not_configured(zone) for zone in zones if self._id_of(zone) is None}
-        zones = [zone for zone in zones if zone.name not in self.unserved]
-        before, states = self.zones, {}
-        for zone in zones:
-            known = before.get(zone.name)
-            if known is not None and known.rules.zone == zone:
-                states[zone.name] = known
-                continue
-            traffic = known.traffic if known is not None else self._new_traffic(zone.name)
-            traffic.configure(zone.limits)
-            cluster = self._id_of(zone) or ""
-            key = self._id_keys.get(cluster, b"")
-            states[zone.name] = ZoneState(ZoneRules(zone), cluster, self._metrics, key, traffic)
-            if known is not None and known.cluster == cluster:
-                states[zone.name].inherit(known)
-        shrunken = {name for name, state in before.items() if name not in states or states[name].shrank_from(state)}
-        # one that was edited in place is another one, so that a new hash under an old id ends the old sessions
-        revoked = {credential.id for credential in self._credentials - set(credentials)}
-        self.zones = states
-        self._credentials = frozenset(credentials)
-        self.credential_ids = frozenset(credential.id for credential in credentials)
-        grouped: dict[str, tuple[Credential, ...]] = {}
-        for credential in credentials:
-            grouped[credential.zone] = (*grouped.get(credential.zone, ()), credential)
-        self._accounts = {
-            zone.service_account: Account(zone.name, zone.authentication, grouped.get(zone.name, ())) for zone in zones
-        }
-        return Changes(frozenset(shrunken), frozenset(revoked))
+    @property
+    def missed_ids(self) -> bool:
+        """Whether clients have named topic ids that aren't known."""
+        return bool(self._missed)
 
-    def _id_of(self, zone: Zone) -> str | None:
-        """The id of its cluster; None when that is not configured."""
-        if self._clusters == ("",):
-            return ""
-        return zone.cluster if zone.cluster in self._clusters else None
+    def take_missed(self) -> frozenset[str]:
+        """The zones whose clients have done so, since this was last asked."""
+        missed = frozenset(self._missed)
+        self._missed.clear()
+        return missed
+
+    # clusters
+
+    def cluster_of(self, zone: str) -> str:
+        """The id of the cluster that a zone is served from."""
+        return self._cluster_id(self.served[zone])
+
+    def _cluster_id(self, zone: Zone) -> str:
+        return zone.cluster if zone.cluster in self._ids else ""
+
+    def _is_served(self, zone: Zone) -> bool:
+        return "" in self._ids or zone.cluster in self._ids
 
     def _not_configured(self, zone: Zone) -> str:
         known = ", ".join(map(repr, self._clusters))
         configured = f"cluster is {known}" if len(self._clusters) == 1 else f"clusters are {known}"
         return f"its cluster {zone.cluster!r} is not configured at this gateway; the configured {configured}"
 
-    def take_missed_id(self) -> bool:
-        """Whether a client has named a topic id that isn't known, since this was last asked."""
-        missed = [state for state in self.zones.values() if state.missed_id]
-        for state in missed:
-            state.missed_id = False
-        return bool(missed)
+    # edits
 
-    def _new_traffic(self, zone: str) -> ZoneTraffic:
-        return ZoneTraffic(zone, self._clock, self._burst_seconds, self._on_throttled, self._sharing)
+    def apply(self, zones: Sequence[Zone], credentials: Sequence[Credential]) -> Changes:
+        """Serve these and only these from now on. Zones that are the same objects as before are not looked at."""
+        old, new = self.served, {zone.name: zone for zone in zones}
+        if "" not in self._ids:
+            self.unserved = {zone.name: self._not_configured(zone) for zone in zones if not self._is_served(zone)}
+            for name in self.unserved:
+                del new[name]
+        others = [zone for name, zone in new.items() if old.get(name) is not zone]
+        after = tuple(zone for zone in others if old.get(zone.name) != zone)
+        replaced = [old[zone.name] for zone in after if zone.name in old]
+        before = (*(old[name] for name in old.keys() - new.keys()), *replaced)
+        self.served = new
+        self._accounts.use_zones(new, before, after)
+        self._limited += sum(zone.limits != NO_LIMITS for zone in after) - sum(z.limits != NO_LIMITS for z in before)
+        shrunken = frozenset(zone.name for zone in before if self._replace(zone, new.get(zone.name)))
+        return Changes(before, after, shrunken, self._accounts.use_credentials(credentials))
+
+    def _replace(self, before: Zone, after: Zone | None) -> bool:
+        """Serve `after` in its place, or nothing; True when live sessions must end."""
+        ids, state = self._ids[self._cluster_id(before)], self.zones.get(before.name)
+        moved = after is not None and self._ids[self._cluster_id(after)] is not ids
+        kept = {alias.topic for alias in after.aliases} if after is not None and not moved else ()
+        for alias in before.aliases:
+            if alias.topic not in kept:
+                # where another zone has it too, it is learnt again when it is missed
+                ids.topics.pop(alias.topic, None)
+        if after is None:
+            self.zones.pop(before.name, None)
+            return True
+        if state is not None:
+            state.traffic.configure(after.limits)
+            self.zones[after.name] = self._new_state(after, state.traffic)
+            if not moved:
+                self.zones[after.name].inherit(state)
+        return moved or ZoneRules(after).shrank_from(ZoneRules(before))
+
+    def _wake(self, name: str) -> ZoneState:
+        zone = self.served[name]
+        traffic = ZoneTraffic(name, self._clock, self._burst_seconds, self._on_throttled, self._sharing)
+        traffic.configure(zone.limits)
+        return self._new_state(zone, traffic)
+
+    def _new_state(self, zone: Zone, traffic: ZoneTraffic) -> ZoneState:
+        return ZoneState(ZoneRules(zone), self._metrics, self._ids[self._cluster_id(zone)], traffic, self._missed)
+
+    # limits
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether any zone has one."""
+        return self._limited > 0
 
     def share_limits(self, sharing: Sharing) -> None:
         """Other processes serve these zones too, now and in future. Best said before there are any."""
@@ -293,15 +349,18 @@ class ZoneRegistry:
             for limiter in state.traffic:
                 limiter.share_by(sharing)
 
+    # accounts
+
     @property
-    def credentials(self) -> frozenset[Credential]:
-        return self._credentials
+    def credentials(self) -> Mapping[str, Credential]:
+        """By their ids."""
+        return self._accounts.credentials
 
     def account(self, username: str) -> Account | None:
         """The service account of this name, if a zone has it."""
-        return self._accounts.get(username)
+        return self._accounts.find(username)
 
     def decoy_salt(self, username: str) -> bytes:
-        """What SCRAM tells of an account without a password; the same at every gateway that has the same
-        first cluster, once that is known."""
+        """What SCRAM tells of an account without a password; the same at every gateway that has the same first cluster,
+        once that is known."""
         return decoy_salt(self._decoy_key, username)

@@ -93,10 +93,10 @@ class Sending:
 
 
 def test_a_limit_is_seen_while_it_throttles_and_when_it_is_removed(seen: Seen) -> None:
-    assert seen.metric("traffic_limit_bytes_per_second") == LIMIT
     sending = Sending(seen.account)
     try:
         wait_until(lambda: seen.told("throttling_started"), "the audit line of the beginning", SOON_SECONDS)
+        assert seen.metric("traffic_limit_bytes_per_second") == LIMIT
         (started,) = seen.told("throttling_started")
         assert (started["kind"], started["limit"]) == ("produce", LIMIT)
         wait_until(

@@ -187,3 +187,13 @@ def test_the_report_warns_when_nobody_can_log_in(
     assert caplog.messages == [
         "c.yaml holds no credential, so no partner can log in; 'zonegate credentials generate ZONE' adds one"
     ]
+
+
+def test_what_an_edit_has_not_changed_are_the_same_objects(state: DesiredState, write: WriteFile) -> None:
+    before, credentials = {zone.name: zone for zone in state.zones}, state.credentials
+    write("zones/b.yaml", zone("b"))
+    assert state.refresh()
+    after = {zone.name: zone for zone in state.zones}
+    assert after.keys() - before.keys() == {"b"}
+    assert all(after[name] is zone for name, zone in before.items())
+    assert all(one is other for one, other in zip(state.credentials, credentials, strict=True))

@@ -26,7 +26,7 @@ def test_an_unknown_id_has_the_ids_learnt_now_and_then() -> None:
         zones.identify("", "a cluster")
         gateway._services.clusters.first.cluster_id = "a cluster"
         zone = zones.zones[ZONE.name]
-        alias_id = virtual_topic_id(zone._id_key, ZONE.name, ALIAS.name, backing_id(ALIAS.topic))
+        alias_id = virtual_topic_id(zone.ids.key, ZONE.name, ALIAS.name, backing_id(ALIAS.topic))
 
         gateway._learn_missed_ids(100.0)
         assert not gateway._tasks, "nobody has missed anything"

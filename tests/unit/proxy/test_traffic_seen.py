@@ -77,8 +77,16 @@ def test_a_zone_without_limits_has_no_series() -> None:
         assert series(playbook) == {}
 
 
+def test_a_zone_that_nobody_has_signed_in_to_has_no_series() -> None:
+    with Playbook([LIMITED]) as playbook:
+        assert series(playbook) == {}
+        playbook.signed_in()
+        assert len(series(playbook)) == 18
+
+
 def test_each_limit_has_its_series_in_its_own_unit() -> None:
     with Playbook([LIMITED]) as playbook:
+        playbook.signed_in()
         nothing = {"throttled_connections": 0, "throttled_requests_total": 0, "throttled_seconds_total": 0}
         assert of_kind(playbook, Kind.PRODUCE) == nothing | {
             "traffic_limit_bytes_per_second": 1_000,
@@ -99,6 +107,7 @@ def test_each_limit_has_its_series_in_its_own_unit() -> None:
 
 def test_only_the_limits_that_are_configured_have_series() -> None:
     with Playbook([dataclasses.replace(ZONE, limits=ZoneLimits(commits_per_minute=7))]) as playbook:
+        playbook.signed_in()
         assert {name.split()[1] for name in series(playbook)} == {"commit"}
         assert of_kind(playbook, Kind.COMMIT)["traffic_limit_commits_per_minute"] == 7
 
