@@ -128,7 +128,8 @@ class _Run:
 
     def take_turns(self, alone: Gateway, gateway: Gateway, found: Found) -> None:
         """The same load through both."""
-        self._produce(alone), self._produce(gateway)
+        for each in (alone, gateway):
+            self._produce(each)
         for _ in range(ROUNDS):
             found.cpu_of_one.append(self._produce(alone))
             found.cpu_per_1000.append(self._produce(gateway))

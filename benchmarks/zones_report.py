@@ -12,8 +12,8 @@ def many_zones(found: Sequence[Found]) -> str:
     """The first is of a single zone."""
     one = found[0]
     text = (
-        f"\nZones of {ALIASES} aliases and a password each, in a state topic of three replicas; "
-        f"`zonegate serve`, one process with the API. Medians of {STARTS} starts and {EDITS} edits, in brackets the most.\n"
+        f"\nZones of {ALIASES} aliases and a password each, in a state topic of three replicas; `zonegate"
+        f" serve`, one process with the API. Medians of {STARTS} starts and {EDITS} edits, in brackets the most.\n"
     )
     return section("Many zones", ["", *(_title(item) for item in found)], [*_rows(found, one)], text)
 
