@@ -152,6 +152,11 @@ class Connection:
             requests += 1
         return Load(requests, offset - first, payload, time.perf_counter() - started)
 
+    def sees(self, topic: str) -> bool:
+        """Whether Metadata of all topics has this one."""
+        self._socket.sendall(frames.metadata_frame())
+        return f"{len(topic) + 1:c}{topic}".encode() in bytes(self._receive_frame())
+
     def keep_asking(
         self, question: Question, window: int, going: Callable[[], bool], on_answer: Callable[[int], None]
     ) -> None:

@@ -13,6 +13,7 @@ from struct import Struct
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from kio.schema.fetch.v12.request import FetchPartition, FetchRequest, FetchTopic
+from kio.schema.metadata.v12.request import MetadataRequest
 from kio.schema.produce.v12.request import PartitionProduceData, ProduceRequest, TopicProduceData
 from kio.schema.sasl_authenticate.v1.request import SaslAuthenticateRequest
 from kio.schema.sasl_handshake.v1.request import SaslHandshakeRequest
@@ -34,7 +35,7 @@ _BATCH_HEAD = Struct(">qi")
 _LAST_OFFSET_DELTA_AT = 23
 _BATCH_FIXED_BYTES = 61
 
-Request = ProduceRequest | FetchRequest | SaslAuthenticateRequest | SaslHandshakeRequest
+Request = ProduceRequest | FetchRequest | MetadataRequest | SaslAuthenticateRequest | SaslHandshakeRequest
 
 
 def encode(request: Request) -> bytearray:
@@ -100,6 +101,13 @@ def fetch_frame(topic: str, partition_max_bytes: int = FETCH_BYTES) -> tuple[byt
         )
     )
     return frame, frame.index(marker.to_bytes(8, "big"))
+
+
+def metadata_frame() -> bytearray:
+    """All topics that there are for whoever asks."""
+    return encode(
+        MetadataRequest(topics=None, allow_auto_topic_creation=False, include_topic_authorized_operations=False)
+    )
 
 
 def handshake_frame() -> bytearray:

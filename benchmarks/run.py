@@ -23,11 +23,13 @@ sys.path.insert(0, str(ROOT))  # for tests.kafka, which is not an installed pack
 
 import limit_costs  # noqa: E402
 import machine  # noqa: E402
+import many_zones  # noqa: E402
 import neighbours  # noqa: E402
 import report  # noqa: E402
 import targets as ways  # noqa: E402
 import traffic_report  # noqa: E402
 import workers  # noqa: E402
+import zones_report  # noqa: E402
 from cases import CASES, Case, Measurement, measure  # noqa: E402
 from targets import OPEN_ZONE, Target, ZoneSpec  # noqa: E402
 
@@ -36,7 +38,7 @@ from tests.kafka.distribution import kafka_version  # noqa: E402
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 RUNS = 3
-OTHERS = (limit_costs.NAME, neighbours.NAME, workers.NAME)
+OTHERS = (limit_costs.NAME, neighbours.NAME, workers.NAME, many_zones.NAME)
 """What is measured with a load of its own, and in the gateway alone."""
 
 
@@ -148,6 +150,8 @@ def _measure_others(cluster: Cluster, zones: Mapping[ZoneSpec, Target], options:
         text += _shown(traffic_report.neighbours(list(neighbours.measure(cluster, zones))))
     if workers.NAME in options.others:
         text += _shown(traffic_report.workers(list(workers.measure(cluster, folder))))
+    if many_zones.NAME in options.others:
+        text += _shown(zones_report.many_zones(list(many_zones.measure(cluster, folder, options.quick))))
     return text
 
 

@@ -78,15 +78,15 @@ def gateway(
     program = Path(sys.executable).with_name("zonegate")
     listen, admin, *_ = free_ports(2)
     broker_ids = sorted(cluster.broker_ids)
-    start = _port_range(broker_ids[-1] - broker_ids[0] + 1, {listen, admin})
+    start = port_range(broker_ids[-1] - broker_ids[0] + 1, {listen, admin})
     folder.mkdir(exist_ok=True)
     _write_settings(cluster, folder, (listen, admin, start))
     logins = {zone: _write_zone(zone, aliases, folder, program) for zone in ZONES}
     command = [str(program), "serve", "--config", str(folder / "zonegate.yaml"), "--zones", str(folder / "zones")]
     addresses = {broker_id: (HOST, start + broker_id - broker_ids[0]) for broker_id in broker_ids}
-    with _running([*command, *arguments], folder / "gateway.log", pinned) as process:
-        _wait(lambda: _answers(f"http://{HOST}:{admin}/health/ready"), process, folder / "gateway.log")
-        version = _output([str(program), "version"])
+    with running([*command, *arguments], folder / "gateway.log", pinned) as process:
+        wait_for_start(lambda: answers(f"http://{HOST}:{admin}/health/ready"), process, folder / "gateway.log")
+        version = output([str(program), "version"])
         yield {
             zone: Target(zone.name, version, addresses, f"{HOST}:{listen}", login, process.pid, aliases)
             for zone, login in logins.items()
@@ -114,7 +114,7 @@ def _write_zone(zone: ZoneSpec, aliases: Mapping[str, str], folder: Path, progra
         encoding="utf-8",
     )
     file = str(folder / "credentials.yaml")
-    return Login(zone.name, _output([str(program), "credentials", "generate", zone.name, "--credentials-file", file]))
+    return Login(zone.name, output([str(program), "credentials", "generate", zone.name, "--credentials-file", file]))
 
 
 @contextlib.contextmanager
@@ -134,9 +134,9 @@ def haproxy(cluster: Cluster, folder: Path) -> Iterator[Target]:
         encoding="utf-8",
     )
     log = folder / "haproxy.log"
-    with _running([program, "-db", "-f", str(folder / "haproxy.cfg")], log) as process:
-        _wait(lambda: all(_accepts(address) for address in addresses.values()), process, log)
-        version = _output([program, "-v"]).split()[2]
+    with running([program, "-db", "-f", str(folder / "haproxy.cfg")], log) as process:
+        wait_for_start(lambda: all(_accepts(address) for address in addresses.values()), process, log)
+        version = output([program, "-v"]).split()[2]
         yield Target("HAProxy", f"HAProxy {version} (mode tcp, nbthread 1)", addresses, pid=process.pid)
 
 
@@ -153,8 +153,8 @@ def kafka_proxy(cluster: Cluster, folder: Path) -> Iterator[Target]:
     command += ["--auth-local-enable", "--auth-local-command", str(plugin)]
     command += [f"--auth-local-param=--username={login.username}", f"--auth-local-param=--password={login.password}"]
     log = folder / "kafka-proxy.log"
-    with _running(["env", "GOMAXPROCS=1", *command], log) as process:
-        _wait(lambda: all(_accepts(address) for address in addresses.values()), process, log)
+    with running(["env", "GOMAXPROCS=1", *command], log) as process:
+        wait_for_start(lambda: all(_accepts(address) for address in addresses.values()), process, log)
         bootstrap = ",".join(_colon(address) for address in addresses.values())
         version = f"kafka-proxy {KAFKA_PROXY_VERSION} (GOMAXPROCS=1)"
         yield Target("kafka-proxy", version, addresses, bootstrap, login, process.pid)
@@ -164,9 +164,9 @@ def _go_program(package: str) -> Path:
     """Installed where Go keeps programs, unless this very version is there already."""
     if (go := shutil.which("go")) is None:
         raise Skipped("there is no Go to install it with")
-    folder = Path(_output([go, "env", "GOBIN"]) or _output([go, "env", "GOPATH"]) + "/bin")
+    folder = Path(output([go, "env", "GOBIN"]) or output([go, "env", "GOPATH"]) + "/bin")
     program = folder / package.rpartition("/")[2]
-    if program.exists() and KAFKA_PROXY_VERSION in _output([go, "version", "-m", str(program)]):
+    if program.exists() and KAFKA_PROXY_VERSION in output([go, "version", "-m", str(program)]):
         return program
     wanted = f"{package}@{KAFKA_PROXY_VERSION}"
     print(f"Installing {wanted}", flush=True)
@@ -177,7 +177,8 @@ def _go_program(package: str) -> Path:
 
 
 @contextlib.contextmanager
-def _running(command: Sequence[str], log: Path, pinned: bool = True) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: Sequence[str], log: Path, pinned: bool = True) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that ends with the block; what it says goes into the file."""
     cores = machine.proxy_core() if pinned else set(machine.cores())
     with log.open("wb") as output, machine.started_on(cores):
         process = subprocess.Popen(
@@ -196,16 +197,19 @@ def _running(command: Sequence[str], log: Path, pinned: bool = True) -> Iterator
             process.wait()
 
 
-def _wait(condition: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for_start(
+    condition: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float = START_SECONDS
+) -> None:
     def ready() -> bool:
         if process.poll() is not None:
             raise ChildProcessError(f"{log.stem} ended at its start")
         return condition()
 
-    wait_until(ready, f"an answer of the process that writes {log.name}", START_SECONDS)
+    wait_until(ready, f"an answer of the process that writes {log.name}", seconds)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether it is 200 at the moment."""
     try:
         with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own http address
             return True
@@ -221,7 +225,7 @@ def _accepts(address: Address) -> bool:
     return True
 
 
-def _port_range(count: int, taken: set[int]) -> int:
+def port_range(count: int, taken: set[int]) -> int:
     """The first of so many free ports in a row: a broker's port is counted from its id."""
     free = set(free_ports(4000)) - taken
     return next(port for port in sorted(free) if all(port + step in free for step in range(count)))
@@ -231,7 +235,7 @@ def _colon(address: Address) -> str:
     return f"{address[0]}:{address[1]}"
 
 
-def _output(command: Sequence[str]) -> str:
+def output(command: Sequence[str]) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 

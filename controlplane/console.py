@@ -66,7 +66,7 @@ class Console:
         return name if name in self._watches else ""
 
     def _topics(self, cluster: str) -> Iterator[str]:
-        for zone in self._client.log.zones.values():
+        for zone in list(self._client.log.zones.values()):
             if self._cluster(zone.resource.spec.cluster) == cluster:
                 yield from (topic.backing_topic for topic in zone.resource.spec.topics)
 

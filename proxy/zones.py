@@ -299,8 +299,8 @@ class ZoneRegistry:
                 del new[name]
         others = [zone for name, zone in new.items() if old.get(name) is not zone]
         after = tuple(zone for zone in others if old.get(zone.name) != zone)
-        replaced = [old[zone.name] for zone in after if zone.name in old]
-        before = (*(old[name] for name in old.keys() - new.keys()), *replaced)
+        gone = [zone for name, zone in old.items() if name not in new]
+        before = (*gone, *(old[zone.name] for zone in after if zone.name in old))
         self.served = new
         self._accounts.use_zones(new, before, after)
         self._limited += sum(zone.limits != NO_LIMITS for zone in after) - sum(z.limits != NO_LIMITS for z in before)

@@ -15,9 +15,10 @@ edits between the one that it knows and the one that comes are gone.
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, Final
+from itertools import takewhile
+from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
@@ -41,8 +42,8 @@ from controlplane.state.records import (
     read_record,
 )
 
-KEPT_OFFSETS: Final = 10_000
-"""Of the last changes; a gateway that lags further behind lags by so many at least."""
+KEPT_CHANGES: Final = 10_000
+"""The last ones; a gateway that lags further behind lags by so many at least."""
 
 _log = logging.getLogger("zonegate.state")
 
@@ -72,6 +73,15 @@ class _Line:
     """Keys of those before it, the oldest first."""
 
 
+class Changed(NamedTuple):
+    """What gateways serve differently; it may be gone."""
+
+    zones: Set[str]
+    """Names, in the order of their first change."""
+    credentials: Set[str]
+    """Ids, in that order, without those that a zone's change concerns."""
+
+
 class StateLog:
     """Applies records in their order; everything else answers from what they have said."""
 
@@ -86,11 +96,18 @@ class StateLog:
         """Of the last record."""
         self.changed_at = -1
         """Of the last one that changed what gateways serve, or up to which this reader has read at its beginning."""
-        self._changes: deque[int] = deque(maxlen=KEPT_OFFSETS)
+        self._begun_at = -1
+        """The offset up to which this reader has read at its beginning."""
+        self._changes: deque[tuple[int, str, str]] = deque(maxlen=KEPT_CHANGES)
+        """Offset, kind, and the zone's name or the credential's id."""
         self._lines: dict[str, _Line] = {}
+        self._edited: dict[str, None] = {}
+        """Those that have superseded edits."""
         self._accounts: dict[str, str] = {}
         self._losers: dict[bytes, None] = {}
         self._credentials: dict[str, CredentialRecord] = {}
+        self._doubtful: set[str] = set()
+        """Names of zones that may have credentials which don't live."""
         self._frozen: set[str] = set()
         """Zones with an edit of a newer format, of which nobody here can say whether it is in force."""
         self._complained: set[tuple[str, str]] = set()
@@ -106,7 +123,7 @@ class StateLog:
         changed = self._remove(kind, rest, key) if value is None else self._read(kind, rest, key, value)
         if changed:
             self.changed_at = offset
-            self._changes.append(offset)
+            self._changes.append((offset, kind, rest[0] if rest else ""))
         return kind
 
     def become(self, other: "StateLog") -> None:
@@ -115,11 +132,23 @@ class StateLog:
 
     def caught_up(self, offset: int) -> None:
         """All records up to this one have been applied, or were left out because a later one says more."""
-        self.offset = self.changed_at = offset
+        self.offset = self.changed_at = self._begun_at = offset
 
     def lag(self, applied: int) -> int:
         """How many changes are behind this offset."""
-        return sum(offset > applied for offset in self._changes)
+        return sum(offset > applied for offset, _, _ in self._changes)
+
+    def changed_since(self, offset: int) -> Changed | None:
+        """What has changed behind this offset; None where that was too much to be remembered, or is not known: what has
+        gone before this reader began left nothing to read."""
+        if offset < self._begun_at or (len(self._changes) == KEPT_CHANGES and self._changes[0][0] > offset):
+            return None
+        changes = list(takewhile(lambda change: change[0] > offset, reversed(self._changes)))
+        zones, credentials = (
+            dict.fromkeys(name for _, kind, name in reversed(changes) if kind == wanted)
+            for wanted in (ZONE, CREDENTIAL)
+        )
+        return Changed(zones.keys(), credentials.keys())
 
     # what is in force
 
@@ -131,6 +160,10 @@ class StateLog:
     def credential(self, credential: str) -> CredentialRecord | None:
         found = self._credentials.get(credential)
         return found if found is not None and self._lives(found) else None
+
+    def credentials_of(self, zones: Set[str]) -> Sequence[str]:
+        """The ids of all that name one of these zones, whether they live or not."""
+        return [each.id for each in self._credentials.values() if each.zone in zones] if zones else []
 
     def version(self, name: str) -> int:
         """Of a zone's last edit; 0 where there was none."""
@@ -150,10 +183,19 @@ class StateLog:
         """Keys that nothing needs any more. All of the first must have tombstones before any of the second has one."""
         if self._frozen:
             return [], []  # what nothing needs is for those to say who understand all
-        dead = [each.key for each in self._credentials.values() if self._is_dead(each)]
         used = [f"{USED}/{each}".encode() for each in self.last_used if each not in self._credentials]
-        replaced = [key for line in self._lines.values() for key in line.superseded]
-        return [*self._losers, *dead, *used], replaced
+        replaced = [key for name in self._edited for key in self._lines[name].superseded]
+        return [*self._losers, *self._dead(), *used], replaced
+
+    def _dead(self) -> list[bytes]:
+        """Credentials without a zone."""
+        if not self._doubtful:
+            return []
+        doubtful = [
+            each for each in self._credentials.values() if each.zone in self._doubtful and not self._lives(each)
+        ]
+        self._doubtful = {each.zone for each in doubtful}
+        return [each.key for each in doubtful if self._is_dead(each)]
 
     def _lives(self, record: CredentialRecord) -> bool:
         zone = self.zones.get(record.zone)
@@ -180,6 +222,8 @@ class StateLog:
                 return self._edit(record)
             case CredentialRecord():
                 self._credentials[record.id] = record
+                if not self._lives(record):
+                    self._doubtful.add(record.zone)
                 return True
             case ApiKeyRecord():
                 self.api_keys[record.id] = record
@@ -212,23 +256,32 @@ class StateLog:
         if record.account is not None:
             self._accounts[record.account] = record.name
         self._lines[record.name] = _Line(record.version, record.key, record.account, replaced)
+        if replaced:
+            self._edited[record.name] = None
         return self._serve(record)
 
     def _serve(self, record: ZoneRecord) -> bool:
         """The zone is now as this record says."""
         if record.manifest is None:
             self.unreadable.pop(record.name, None)
-            return self.zones.pop(record.name, None) is not None
+            return self._end(record.name)
         try:
             resource = PartnerZone.model_validate(record.manifest)
         except ValidationError as error:
             found = "; ".join(f"{field_name(path)}: {message}" for path, message in violations(error, PartnerZone))
             return self._leave_alone(ZONE, [record.name], f"this version refuses it: {found}")
         self.unreadable.pop(record.name, None)
+        if (known := self.zones.get(record.name)) is not None and known.id != record.id:
+            self._doubtful.add(record.name)
         self.zones[record.name] = StoredZone(
             resource, record.id, record.version, self.offset, record.updated_at, record.salt
         )
         return True
+
+    def _end(self, name: str) -> bool:
+        """The zone is gone; whether it was there."""
+        self._doubtful.add(name)
+        return self.zones.pop(name, None) is not None
 
     def _is_free(self, record: ZoneRecord) -> bool:
         return record.account is None or self._accounts.get(record.account, record.name) == record.name
@@ -255,13 +308,16 @@ class StateLog:
             return False
         if key in line.superseded:
             line.superseded.remove(key)
+            if not line.superseded:
+                del self._edited[name]
         if key != line.key:
             return False
         _log.error("zone %s was removed from the state topic by hand", name, extra={"event": "state_damaged"})
         del self._lines[name]
+        self._edited.pop(name, None)
         if line.account is not None:
             del self._accounts[line.account]
-        return self.zones.pop(name, None) is not None
+        return self._end(name)
 
 
 Raw = tuple[int, bytes, bytes | None]
