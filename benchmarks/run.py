@@ -1,6 +1,6 @@
 """Measures the gateway against a direct connection, and against other proxies where they are installed.
 
-make bench                             everything, about eight minutes; the tables go into docs/benchmarks.md
+make bench                             everything, about a quarter of an hour; the tables go into docs/benchmarks.md
 make bench ARGS=--quick                a smoke run that writes nothing
 make bench ARGS="--only batched-1024"  one case, or all whose names begin so
 """
@@ -151,8 +151,14 @@ def _measure_others(cluster: Cluster, zones: Mapping[ZoneSpec, Target], options:
     if workers.NAME in options.others:
         text += _shown(traffic_report.workers(list(workers.measure(cluster, folder))))
     if many_zones.NAME in options.others:
-        text += _shown(zones_report.many_zones(list(many_zones.measure(cluster, folder, options.quick))))
+        text += _shown(zones_report.many_zones(list(_many_zones(cluster, folder, options.quick))))
     return text
+
+
+def _many_zones(cluster: Cluster, folder: Path, quick: bool) -> Iterator[many_zones.Found]:
+    for found in many_zones.measure(cluster, folder, quick):
+        print(zones_report.line(found), flush=True)
+        yield found
 
 
 def _shown(text: str) -> str:

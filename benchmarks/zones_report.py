@@ -18,6 +18,12 @@ def many_zones(found: Sequence[Found]) -> str:
     return section("Many zones", ["", *(_title(item) for item in found)], [*_rows(found, one)], text)
 
 
+def line(found: Found) -> str:
+    """One line of progress."""
+    ready, seen = _most(found.ready, 1, 1), _most(found.seen, 1e3, 0)
+    return f"{_title(found)}: ready after {ready} s, {found.resident_megabytes:.0f} MB, edits seen after {seen} ms"
+
+
 def _title(found: Found) -> str:
     population = found.population
     if population.zones == 1:

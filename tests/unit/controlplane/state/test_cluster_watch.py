@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from controlplane.state import cluster_watch
-from controlplane.state.cluster_watch import LOOK_SECONDS, TOPICS_PER_SECOND, ClusterWatch
+from controlplane.state.cluster_watch import LOOK_SECONDS, LOOK_TOPICS, ClusterWatch
 from controlplane.state.status import ClusterReport
 
 
@@ -78,15 +78,23 @@ def test_what_no_zone_shares_any_more_is_forgotten(scene: _Scene) -> None:
 
 
 def test_many_missing_ones_are_not_asked_for_at_every_edit(scene: _Scene) -> None:
-    there, missing = ([f"{kind}-{number}" for number in range(6 * TOPICS_PER_SECOND)] for kind in ("there", "missing"))
-    scene.wanted = [*there, *missing]
-    scene.cluster.topics |= set(there)
-    assert scene.look() == [*there, *missing]
+    missing = [f"missing-{number}" for number in range(LOOK_TOPICS + 100)]
+    scene.wanted = [*missing]
+    assert scene.look() == missing
     scene.want("new")
     assert scene.look() == ["new"]
-    scene.now += 6.1
-    assert scene.look() == [*missing, "new"]
     assert scene.look() == []
+
+
+def test_many_topics_take_turns(scene: _Scene) -> None:
+    scene.wanted = [f"there-{number}" for number in range(LOOK_TOPICS + 100)]
+    scene.cluster.topics |= set(scene.wanted)
+    assert scene.look() == scene.wanted
+    turns = []
+    for _ in range(3):
+        scene.now += LOOK_SECONDS
+        turns.append(scene.look())
+    assert turns == [scene.wanted[LOOK_TOPICS:], scene.wanted[:LOOK_TOPICS], scene.wanted[LOOK_TOPICS:]]
 
 
 def test_after_a_failure_all_are_asked_for(scene: _Scene) -> None:
@@ -97,5 +105,5 @@ def test_after_a_failure_all_are_asked_for(scene: _Scene) -> None:
     scene.look()
     assert scene.watch.report == ClusterReport("it is gone", {"a": True, "b": True})
     scene.cluster.problem = ""
-    assert scene.look() == ["a", "b", "c"]
+    assert scene.look() == ["c", "a", "b"]
     assert scene.watch.report == ClusterReport("", {"a": True, "b": True, "c": False})
