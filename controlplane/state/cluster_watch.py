@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Final, Protocol
 
 from controlplane.state.status import ClusterReport
+from protocol.error_codes import ErrorCode
 from protocol.errors import ProtocolError
 
 LOOK_SECONDS: Final = 5.0
@@ -18,8 +19,8 @@ TOPICS_PER_SECOND: Final = 1000
 class Lookup(Protocol):
     """A cluster, of which `proxy.cluster.Cluster` is one."""
 
-    async def topic_ids(self, topics: Sequence[str]) -> Mapping[str, bytes]:
-        """Of those that exist. Raises OSError, TimeoutError, ProtocolError."""
+    async def topic_errors(self, topics: Sequence[str]) -> Mapping[str, int]:
+        """Of those that it doesn't show. Raises OSError, TimeoutError, ProtocolError, also where there are none."""
         ...
 
 
@@ -53,14 +54,23 @@ class ClusterWatch:
         known = self.report.topics if self.report is not None else {}
         everything = monotonic() - self._looked_at_all >= max(LOOK_SECONDS, len(wanted) / TOPICS_PER_SECOND)
         asked = wanted if everything else [topic for topic in wanted if not known.get(topic)]
-        if wanted and not asked:
-            return
         try:
-            found = await self._cluster.topic_ids(asked)
+            errors = await self._cluster.topic_errors(asked)  # of none, too: whether it is in reach is asked each time
         except (OSError, TimeoutError, ProtocolError) as error:
-            self.report = ClusterReport(str(error) or "the brokers did not answer in time", known)
+            problem = str(error) or "the brokers did not answer in time"
+            self.report = ClusterReport(problem, known, self.report.hidden if self.report is not None else {})
             return
         if everything:
             self._looked_at_all = monotonic()
-        looked = {topic: topic in found for topic in asked}
-        self.report = ClusterReport("", {topic: looked.get(topic, known.get(topic, False)) for topic in wanted})
+        # one that has no leader yet is there; those that are not are asked for each time
+        looked = {topic: errors.get(topic, 0) in (0, ErrorCode.LEADER_NOT_AVAILABLE) for topic in asked}
+        hidden = {topic: _name(code) for topic, code in errors.items() if code != ErrorCode.UNKNOWN_TOPIC_OR_PARTITION}
+        topics = {topic: looked.get(topic, known.get(topic, False)) for topic in wanted}
+        self.report = ClusterReport("", topics, hidden)
+
+
+def _name(code: int) -> str:
+    try:
+        return ErrorCode(code).name
+    except ValueError:
+        return f"error {code}"
