@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import Final, Protocol
 
@@ -59,6 +60,9 @@ class ClusterWatch:
         except (OSError, TimeoutError, ProtocolError) as error:
             problem = str(error) or "the brokers did not answer in time"
             self.report = ClusterReport(problem, known, self.report.hidden if self.report is not None else {})
+            return
+        if wanted and not asked and self.report is not None:
+            self.report = replace(self.report, problem="")
             return
         if everything:
             self._looked_at_all = monotonic()

@@ -77,10 +77,7 @@ class Follower:
                     with no_stray_cancellation():
                         await self._read_on()
                 except OffsetOutOfRangeError:
-                    self.emptied = True
-                    self._fail(
-                        "its records are gone: the topic was emptied or made anew. Restart zonegate to begin anew"
-                    )
+                    await self._stay()
                 except (KafkaError, OSError, TimeoutError) as error:
                     self._fail(kafka_problem(error))
                 await asyncio.sleep(RETRY_SECONDS)
@@ -95,6 +92,13 @@ class Follower:
             async with self._consumer(0) as consumer:
                 await self._read_all(consumer)
             self._tell_of_changes()
+
+    async def _stay(self) -> None:
+        """With what is known: the records that come say nothing of it, also where their offsets would go on from it."""
+        self.emptied = True
+        while True:
+            self._fail("its records are gone: the topic was emptied or made anew. Restart zonegate to begin anew")
+            await asyncio.sleep(REMIND_SECONDS)
 
     async def _read_all(self, consumer: AIOKafkaConsumer) -> None:
         """From the beginning, as if nothing had been known."""
