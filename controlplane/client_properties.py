@@ -27,7 +27,8 @@ def client_properties(listeners: Sequence[ListenerConfig], mode: AuthenticationM
 
 def _lines(listener: ListenerConfig, mechanism: str | None, account: str) -> Iterator[str]:
     port = listener.advertised_port if listener.routing == "sni" else None
-    yield f"bootstrap.servers={listener.advertised_host}:{port or listener.port}"
+    host = f"[{listener.advertised_host}]" if ":" in listener.advertised_host else listener.advertised_host
+    yield f"bootstrap.servers={host}:{port or listener.port}"
     yield f"security.protocol={listener.security_protocol}"
     if mechanism is None:
         yield "# The certificate that names this service account, with its key:"
@@ -46,4 +47,7 @@ def _lines(listener: ListenerConfig, mechanism: str | None, account: str) -> Ite
 
 def _quoted(text: str) -> str:
     """Inside the quotes of a JAAS line, in a properties file, which takes a backslash by itself."""
-    return text.replace("\\", "\\\\\\\\").replace('"', '\\\\"')
+    plain = text.replace("\\", "\\\\\\\\").replace('"', '\\\\"')
+    units = plain.encode("utf-16-be")  # Java reads these files as Latin-1, and takes its own characters in escapes
+    codes = (int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2))
+    return "".join(chr(code) if code < 0x7F else f"\\u{code:04x}" for code in codes)

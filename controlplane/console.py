@@ -5,9 +5,10 @@ import contextlib
 import logging
 import signal
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path as FilePath
+from typing import Final
 
 import uvloop
 
@@ -23,6 +24,7 @@ from controlplane.state.api_keys import ApiKeys
 from controlplane.state.client import StateClient
 from controlplane.state.cluster_watch import ClusterWatch
 from controlplane.state.status import ClusterReport
+from controlplane.state.topic import UnusableTopic
 from controlplane.state.zone_store import Surroundings, ZoneStore
 from proxy.audit import Audit
 from proxy.cluster import Cluster
@@ -31,17 +33,16 @@ from proxy.metrics import GatewayMetrics
 
 logger = logging.getLogger("zonegate.console")
 
-Contexts = Mapping[str, Callable[[], ssl.SSLContext | None]]
-"""Of each cluster, by its id: the TLS context of the moment."""
+TIDY_SECONDS: Final = 3600.0
+"""Between two looks for what nothing needs any more, where nobody edits anything."""
 
 
 class Console:
     """Serves while a process runs. `serving` is for one whose gateway reads the state topic, `alone` for others."""
 
-    def __init__(self, settings: Settings, client: StateClient, contexts: Contexts, audit: AuditLog) -> None:
+    def __init__(self, settings: Settings, client: StateClient, audit: AuditLog) -> None:
         self._settings = settings
         self._client = client
-        self._contexts = contexts
         config = settings.gateway_config()
         metrics, share = GatewayMetrics(), MemoryBudget(config.limits.assembly_bytes).share("")
         self._clusters = {each.id: Cluster(each, share, metrics) for each in config.clusters}
@@ -94,11 +95,17 @@ class Console:
         try:
             async with (
                 self.serving(stopping) as server,
-                alongside(self._client.follow(), "following the state topic", stopping),
+                alongside(self._follow(), "following the state topic", stopping),
             ):
                 yield server
         finally:
             await self._client.close()
+
+    async def _follow(self) -> None:
+        try:
+            await self._client.follow()
+        except UnusableTopic as error:
+            raise StartError(str(error)) from None
 
     async def _look_after(self) -> None:
         await self._client.follower.loaded()
@@ -107,13 +114,17 @@ class Console:
         async with asyncio.TaskGroup() as tasks:
             for name, watch in self._watches.items():
                 tasks.create_task(watch.run(), name=f"look at cluster {name}".rstrip())
-            tasks.create_task(self._refresh_contexts(), name="use rotated certificates")
+            tasks.create_task(self._tidy(), name="remove what nothing needs")
 
-    async def _refresh_contexts(self) -> None:
+    async def _tidy(self) -> None:
+        """Gateways that end without a word leave their records, although nobody edits anything."""
         while True:
-            for name, cluster in self._clusters.items():
-                cluster.upstream.context = self._contexts[name]()
-            await asyncio.sleep(1)
+            self.service.sweep_soon()
+            await asyncio.sleep(TIDY_SECONDS)
+
+    def use_cluster_tls(self, cluster: str, context: ssl.SSLContext | None) -> None:
+        """New connections to this cluster's brokers are opened with it."""
+        self._clusters[cluster].upstream.context = context
 
 
 async def _close(server: AdminServer, stopping: asyncio.Event) -> None:
@@ -132,7 +143,7 @@ def console_of(inputs: Inputs, audit: AuditLog) -> Console | None:
             "rand -hex 24' prints (the variable is ZONEGATE_CONSOLE_API_KEY); or serve a folder of manifests with "
             "--zones, or a gateway without the API with 'zonegate gateway'"
         )
-    return Console(inputs.settings, inputs.state, inputs.contexts(), audit)
+    return Console(inputs.settings, inputs.state, audit)
 
 
 async def _run(inputs: Inputs) -> None:
@@ -142,7 +153,7 @@ async def _run(inputs: Inputs) -> None:
     console = console_of(inputs, audit)
     assert console is not None, "it has no zones folder"
     try:
-        async with console.alone(stopping):
+        async with inputs.following_cluster_tls(console.use_cluster_tls), console.alone(stopping):
             await stopping.wait()
             logger.info("stopping", extra={"event": "stopping"})
     finally:
@@ -165,8 +176,8 @@ class _Looked:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    async def topic_ids(self, topics: Sequence[str]) -> Mapping[str, bytes]:
+    async def topic_errors(self, topics: Sequence[str]) -> Mapping[str, int]:
         await self._cluster.refresh()
         if not self._cluster.reachable:
             raise OSError(self._cluster.problem)
-        return await self._cluster.topic_ids(topics)
+        return await self._cluster.topic_errors(topics)

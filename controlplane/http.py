@@ -136,4 +136,5 @@ class AdminServer:
     async def stop(self) -> None:
         self._server.should_exit = True
         if self._task is not None:
-            await self._task
+            await asyncio.wait([self._task])  # whoever is interrupted here doesn't cut it off
+            self._task.result()

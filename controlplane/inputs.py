@@ -5,9 +5,8 @@ import contextlib
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path as FilePath
 from typing import Self
 
@@ -80,11 +79,6 @@ class Inputs:
         file = settings.credentials_file
         return FilesDesired(DesiredState(sources.zones, file, settings.cluster_ids(), admin, unusable), file)
 
-    def contexts(self) -> Mapping[str, Callable[[], ssl.SSLContext | None]]:
-        """Of each cluster, the TLS context of the moment."""
-        configs = self.settings.gateway_config().clusters
-        return {config.id: partial(_context, tls) for config, tls in zip(configs, self.cluster_tls, strict=True)}
-
     def writing(self) -> contextlib.AbstractContextManager[object]:
         """While the audit log is written."""
         return self.audit_log if self.audit_log is not None else contextlib.nullcontext()
@@ -104,8 +98,13 @@ class Inputs:
         return gateway
 
     @contextlib.asynccontextmanager
-    async def following_cluster_tls(self, use: Callable[[str, ssl.SSLContext | None], None]) -> AsyncIterator[None]:
-        """`use` is given a cluster's id and its new context."""
+    async def following_cluster_tls(self, *users: Callable[[str, ssl.SSLContext | None], None]) -> AsyncIterator[None]:
+        """These are given a cluster's id and its new context. The state topic's clients take it by themselves."""
+
+        def use(cluster: str, context: ssl.SSLContext | None) -> None:
+            for each in users:
+                each(cluster, context)
+
         following = [asyncio.create_task(tls.follow(use), name="follow cluster TLS") for tls in self.cluster_tls]
         try:
             yield
@@ -113,10 +112,6 @@ class Inputs:
             for each in following:
                 each.cancel()
             await asyncio.gather(*following, return_exceptions=True)
-
-
-def _context(tls: ClusterTls) -> ssl.SSLContext | None:
-    return tls.context
 
 
 def _fit_descriptors(config: GatewayConfig) -> GatewayConfig:

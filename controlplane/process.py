@@ -61,6 +61,10 @@ async def alongside(work: Coroutine[object, object, None], name: str, stopping: 
     async def watched() -> None:
         try:
             await work
+            raise RuntimeError(f"{name} has ended")
+        except StartError:
+            stopping.set()
+            raise
         except Exception:
             logger.exception("%s has failed, and the process stops", name, extra={"event": "internal_error"})
             stopping.set()

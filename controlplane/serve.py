@@ -85,8 +85,9 @@ def run(plan: Plan) -> None:
 
 async def _main(inputs: Inputs, with_console: bool) -> None:
     gateway = inputs.gateway()
-    async with inputs.following_cluster_tls(gateway.use_cluster_tls):
-        console = console_of(inputs, gateway.audit) if with_console else None
+    console = console_of(inputs, gateway.audit) if with_console else None
+    users = [gateway.use_cluster_tls] if console is None else [gateway.use_cluster_tls, console.use_cluster_tls]
+    async with inputs.following_cluster_tls(*users):
         await serve(inputs.settings, inputs.desired, gateway, console)
 
 
@@ -139,6 +140,8 @@ async def _run_until(stopping: asyncio.Event, **parts: Coroutine[object, object,
             done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+                if not stopping.is_set():
+                    raise RuntimeError(f"{task.get_name()} has ended")
     finally:
         for task in tasks:
             task.cancel()

@@ -345,6 +345,7 @@ async def supervise(inputs: Inputs, sources: Sources, with_console: bool) -> Non
                 alongside(_keep_audit(audit, tokens), "what admin tokens need", stopping)
             )
             if with_console and (console := console_of(inputs, audit)) is not None:
+                await alongside_it.enter_async_context(inputs.following_cluster_tls(console.use_cluster_tls))
                 await alongside_it.enter_async_context(console.alone(stopping))
             await supervisor.run(stopping)
     finally:

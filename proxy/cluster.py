@@ -7,7 +7,7 @@ not known here.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from protocol import api_versions
@@ -144,13 +144,26 @@ class Cluster:
     async def topic_ids(self, topics: Sequence[str]) -> dict[str, bytes]:
         """The ids of those topics that exist. Raises OSError, TimeoutError, ProtocolError."""
         found: dict[str, bytes] = {}
-        for start in range(0, len(topics), TOPICS_PER_REQUEST):
-            asked = topics[start : start + TOPICS_PER_REQUEST]
-            metadata = await self._ask_metadata(asked)
-            told = {topic.name: topic.topic_id for topic in metadata.topics if not topic.error_code}
+        async for asked, answers in self._look_up(topics):
+            told = {topic.name: topic.topic_id for topic in answers if not topic.error_code}
             # under the names that are in memory already
             found.update((topic, told[topic]) for topic in asked if topic in told)
         return found
+
+    async def topic_errors(self, topics: Sequence[str]) -> dict[str, int]:
+        """The cluster's answers in place of those topics that it doesn't show. Raises the same."""
+        return {
+            topic.name: topic.error_code
+            async for _, answers in self._look_up(topics)
+            for topic in answers
+            if topic.error_code
+        }
+
+    async def _look_up(self, topics: Sequence[str]) -> AsyncIterator[tuple[Sequence[str], Sequence[Any]]]:
+        """So many at a time, with what the cluster tells of them."""
+        for start in range(0, len(topics), TOPICS_PER_REQUEST):
+            asked = topics[start : start + TOPICS_PER_REQUEST]
+            yield asked, (await self._ask_metadata(asked)).topics
 
     async def _ask_metadata(self, topics: Sequence[str]) -> Any:
         async with self._opening:

@@ -1,12 +1,14 @@
 """Looks, again and again, whether clusters are in reach and whether zones' backing topics exist there."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from time import monotonic
 from typing import Final, Protocol
 
 from controlplane.state.status import ClusterReport
+from protocol.error_codes import ErrorCode
 from protocol.errors import ProtocolError
 
 LOOK_SECONDS: Final = 5.0
@@ -28,8 +30,8 @@ TURN_TOPICS: Final = 5000
 class Lookup(Protocol):
     """A cluster, of which `proxy.cluster.Cluster` is one."""
 
-    async def topic_ids(self, topics: Sequence[str]) -> Mapping[str, bytes]:
-        """Of those that exist. Raises OSError, TimeoutError, ProtocolError."""
+    async def topic_errors(self, topics: Sequence[str]) -> Mapping[str, int]:
+        """Of those that it doesn't show. Raises OSError, TimeoutError, ProtocolError, also where there are none."""
         ...
 
 
@@ -65,31 +67,31 @@ class ClusterWatch:
 
     async def _look(self) -> None:
         wanted = await self._gathered()
-        known = self.report.topics if self.report is not None else {}
-        asked = self._asked(wanted, known)
-        if wanted and not asked:
-            return
+        before = self.report if self.report is not None else ClusterReport()
+        asked = self._asked(wanted, before.topics)
         try:
-            found = await self._ask(asked)
+            errors = await self._ask(asked)
         except (OSError, TimeoutError, ProtocolError) as error:
-            self.report = ClusterReport(str(error) or "the brokers did not answer in time", known)
+            self.report = replace(before, problem=str(error) or "the brokers did not answer in time")
             return
-        topics = {**known, **{topic: topic in found for topic in asked}}
+        # one that has no leader yet is there
+        looked = {topic: errors.get(topic, 0) in (0, ErrorCode.LEADER_NOT_AVAILABLE) for topic in asked}
+        topics = {**before.topics, **looked} if looked else before.topics
         if len(topics) != len(wanted):
             topics = {topic: topics[topic] for topic in wanted}
-        self.report = ClusterReport("", topics)
+        self.report = ClusterReport("", topics, _hidden(topics, {**before.hidden, **_reasons(looked, errors)}))
 
-    async def _ask(self, topics: Sequence[str]) -> Set[str]:
-        """Those that exist. Of no topics, only that the cluster is in reach."""
-        found: set[str] = set()
+    async def _ask(self, topics: Sequence[str]) -> Mapping[str, int]:
+        """What is wrong with those that aren't shown. Of no topics, only that the cluster is in reach."""
+        errors: dict[str, int] = {}
         took = 0.0
         for start in range(0, max(1, len(topics)), ASKED_TOPICS):
             if start:
                 await asyncio.sleep(PAUSE * took)
             began = monotonic()
-            found.update(await self._cluster.topic_ids(topics[start : start + ASKED_TOPICS]))
+            errors.update(await self._cluster.topic_errors(topics[start : start + ASKED_TOPICS]))
             took = monotonic() - began
-        return found
+        return errors
 
     async def _gathered(self) -> Sequence[str]:
         if self._stale:
@@ -123,3 +125,20 @@ async def _each_once(topics: Iterable[str]) -> Sequence[str]:
         found.update(dict.fromkeys(turn))
         await asyncio.sleep(0)
     return list(found)
+
+
+def _reasons(looked: Iterable[str], errors: Mapping[str, int]) -> Mapping[str, str]:
+    """Why topics that may be there are not shown; empty for those that are shown, or aren't there."""
+    absent = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    return {topic: _name(code) if (code := errors.get(topic, 0)) not in (0, absent) else "" for topic in looked}
+
+
+def _hidden(topics: Mapping[str, bool], reasons: Mapping[str, str]) -> Mapping[str, str]:
+    return {topic: reason for topic, reason in reasons.items() if reason and topics.get(topic) is False}
+
+
+def _name(code: int) -> str:
+    try:
+        return ErrorCode(code).name
+    except ValueError:
+        return f"error {code}"

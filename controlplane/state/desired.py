@@ -58,7 +58,7 @@ class TopicDesired:
             self._client.writer,
             lambda: self._describe(gateway),
             gateway.credentials_used,
-            lambda credential: log.credential(credential) is not None,
+            lambda credential: None if log.credential(credential) is None else log.last_used.get(credential, ""),
         )
 
         def changed() -> None:
@@ -89,7 +89,7 @@ class TopicDesired:
             identity.host,
             identity.version,
             identity.started,
-            self._served.applied,
+            self._served.applied if not self._client.follower.emptied else -1,
             len(self.zones),
             gateway.connections,
             gateway.cluster_problems(),

@@ -33,23 +33,25 @@ class Heartbeats:
         writer: StateWriter,
         describe: Callable[[], GatewayRecord],
         used: Callable[[], Mapping[str, float]],
-        is_known: Callable[[str], bool],
+        noted: Callable[[str], str | None],
     ) -> None:
-        """`used`: credential -> Unix time of its last use; `is_known`: whether it is one of the state topic."""
+        """`used`: credential -> Unix time of its last use; `noted`: when the state topic says that it was, empty where
+        it doesn't; None of a credential that is none of the topic's."""
         self._writer = writer
         self._describe = describe
         self._used = used
-        self._is_known = is_known
-        self._written: dict[str, float] = {}
+        self._noted = noted
         self._noted_at = monotonic()
         self._due = asyncio.Event()
         self._failed = False
+        self._began = False
 
     def soon(self) -> None:
         """Something has changed that others wait for."""
         self._due.set()
 
     async def run(self) -> None:
+        self._began = True
         while True:
             await self._write(self._beat())
             try:
@@ -62,7 +64,8 @@ class Heartbeats:
 
     async def farewell(self) -> None:
         """So that nobody waits for this process any more."""
-        await self._write_at_the_end([Write(self._describe().key, None)])
+        if self._began:
+            await self._write_at_the_end([Write(self._describe().key, None)])
 
     async def note_used(self) -> None:
         """The last time."""
@@ -72,6 +75,7 @@ class Heartbeats:
     async def _write_at_the_end(self, writes: list[Write]) -> None:
         with contextlib.suppress(KafkaError, OSError, TimeoutError):
             async with asyncio.timeout(FAREWELL_SECONDS):
+                await self._writer.settled()  # a beat that was interrupted must not come after it
                 await self._writer.send(*writes)
 
     def _beat(self) -> list[Write]:
@@ -83,10 +87,11 @@ class Heartbeats:
         return writes
 
     def _notes(self) -> list[Write]:
-        """Of credentials that were used since the last notes."""
-        used = {key: at for key, at in self._used().items() if self._is_known(key)}
-        news = [UsedRecord(key, format_unix_time(at)) for key, at in used.items() if at != self._written.get(key)]
-        self._written = dict(used)
+        """Of credentials that were used later than the topic says, which other gateways write, too."""
+        used = [UsedRecord(credential, format_unix_time(at)) for credential, at in self._used().items()]
+        news = [
+            record for record in used if (noted := self._noted(record.credential)) is not None and noted < record.at
+        ]
         return [Write(record.key, record.value()) for record in news]
 
     async def _write(self, writes: list[Write]) -> None:

@@ -30,7 +30,10 @@ class Liveness:
     def saw(self, key: bytes) -> None:
         """A record of this gateway was read. What was read at the beginning counts as fresh: rather is a zone PENDING
         for ten seconds because of a gateway that has died than READY although one that lives doesn't serve it."""
-        self._seen[key] = self._clock()
+        if key in self._log.gateways:
+            self._seen[key] = self._clock()
+        else:
+            self._seen.pop(key, None)  # it has said farewell
 
     def live(self) -> Iterator[Live]:
         now = self._clock()
@@ -41,5 +44,4 @@ class Liveness:
     def forgotten(self) -> list[bytes]:
         """Keys of records that say nothing any more."""
         now = self._clock()
-        self._seen = {key: at for key, at in self._seen.items() if key in self._log.gateways}
         return [key for key in self._log.gateways if now - self._seen.get(key, now) > FORGET_SECONDS]

@@ -176,8 +176,12 @@ class StateLog:
 
     def in_force(self, record: ZoneRecord) -> bool:
         """Whether this is the last edit of its zone that counts."""
-        line = self._lines.get(record.name)
-        return line is not None and line.key == record.key
+        return self.is_last(record.name, record.key)
+
+    def is_last(self, name: str, key: bytes) -> bool:
+        """The same, of the edit with this key."""
+        line = self._lines.get(name)
+        return line is not None and line.key == key
 
     def garbage(self) -> tuple[Sequence[bytes], Sequence[bytes]]:
         """Keys that nothing needs any more. All of the first must have tombstones before any of the second has one."""
@@ -230,7 +234,7 @@ class StateLog:
             case UsedRecord():
                 self.last_used[record.credential] = record.at
             case GatewayRecord():
-                self.gateways[record.key] = record
+                self.gateways[key] = record
         return False
 
     def _leave_alone(self, kind: str, rest: Sequence[str], reason: str) -> bool:

@@ -1,12 +1,13 @@
 """A zone's status: the truth of what every live gateway does, and of what is there on the cluster. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from controlplane.state.log import StoredZone
 from controlplane.state.records import GatewayRecord
 from controlplane.zone_service import Status
+from protocol.error_codes import ErrorCode
 
 SHOWN_TOPICS: Final = 5
 """Of those that are missing; a list of a thousand helps nobody."""
@@ -20,6 +21,8 @@ class ClusterReport:
     """Why it is out of reach."""
     topics: Mapping[str, bool] = field(default_factory=dict)
     """Of topics that were looked for: whether they exist."""
+    hidden: Mapping[str, str] = field(default_factory=dict)
+    """Of those that don't, as far as one sees: what the brokers answer, where that isn't that they don't exist."""
 
 
 def zone_status(
@@ -60,12 +63,19 @@ def _absence(zone: StoredZone, cluster: ClusterReport | None) -> str | None:
         return f"cluster {zone.resource.spec.cluster!r} is out of reach: {cluster.problem}"
     topics = dict.fromkeys(topic.backing_topic for topic in zone.resource.spec.topics)
     missing = [topic for topic in topics if cluster.topics.get(topic) is False]
-    if not missing:
-        return None
-    shown = ", ".join(repr(topic) for topic in missing[:SHOWN_TOPICS])
-    more = f" and {len(missing) - SHOWN_TOPICS} more" if len(missing) > SHOWN_TOPICS else ""
-    return (
-        f"backing topic {shown}{more} does not exist"
-        if len(missing) == 1
-        else f"backing topics {shown}{more} don't exist"
-    )
+    by_answer: dict[str, list[str]] = {}
+    for topic in missing:
+        by_answer.setdefault(cluster.hidden.get(topic, ""), []).append(topic)
+    return "; ".join(_absent(topics, answer) for answer, topics in by_answer.items()) or None
+
+
+def _absent(topics: Sequence[str], answer: str) -> str:
+    shown = ", ".join(repr(topic) for topic in topics[:SHOWN_TOPICS])
+    more = f" and {len(topics) - SHOWN_TOPICS} more" if len(topics) > SHOWN_TOPICS else ""
+    one = len(topics) == 1
+    if not answer:
+        return f"backing topic {shown} does not exist" if one else f"backing topics {shown}{more} don't exist"
+    which = f"backing topic{'' if one else 's'} {shown}{more}"
+    if answer == ErrorCode.TOPIC_AUTHORIZATION_FAILED.name:
+        return f"the gateway's user may not see {which} on the cluster: {answer}"
+    return f"the cluster does not show {which}: {answer}"

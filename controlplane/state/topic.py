@@ -1,8 +1,10 @@
 """The state topic itself: that it is there and as it must be, and the clients that read and write it."""
 
+import asyncio
+import contextlib
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -113,7 +115,7 @@ class StateTopic:
                 offset = (await consumer.beginning_offsets([self.partition]))[self.partition]
             consumer.seek(self.partition, offset)
         except BaseException:
-            await consumer.stop()
+            await stop(consumer)
             raise
         return consumer
 
@@ -123,7 +125,7 @@ class StateTopic:
         try:
             await producer.start()
         except BaseException:
-            await producer.stop()
+            await stop(producer)
             raise
         return producer
 
@@ -143,6 +145,29 @@ class StateTopic:
                 "sasl_plain_password": cluster.password,
             }
         return options
+
+
+@contextlib.contextmanager
+def no_stray_cancellation() -> Iterator[None]:
+    """aiokafka lets cancellations of its own tasks out, which would end ours without a word: a KafkaError instead."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise KafkaError("a task of the Kafka client was cancelled") from None
+
+
+async def stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Stops it as a whole, whatever fails on the way."""
+    try:
+        with contextlib.suppress(KafkaError, OSError, TimeoutError), no_stray_cancellation():
+            await client.stop()
+    finally:
+        # where a fetch that has failed was about to be tried again, `stop` ends before it has closed the connections
+        connections = client._client if isinstance(client, AIOKafkaConsumer) else client.client
+        await connections.close()
 
 
 def kafka_problem(error: BaseException) -> str:

@@ -68,7 +68,7 @@ class Writer(Protocol):
 
     async def write(self, *writes: Write) -> Sequence[bool]: ...
 
-    async def sweep(self) -> None: ...
+    async def sweep(self, forgotten: Sequence[bytes] = ()) -> None: ...
 
 
 class ZoneStore:
@@ -121,7 +121,7 @@ class ZoneStore:
     async def _write(self, record: ZoneRecord) -> None:
         (in_force,) = await self._writer.write(Write(record.key, record.value()))
         if in_force:
-            self._sweep()
+            self.sweep_soon()
             return
         self._check_account(record.name, record.account)
         raise Conflict(
@@ -192,10 +192,16 @@ class ZoneStore:
     def _would_be(self, record: ZoneRecord) -> ZoneView:
         return self._view(self._would_be_stored(record))
 
-    def _sweep(self) -> None:
-        task = asyncio.create_task(self._writer.sweep(), name="sweep the state topic")
+    def sweep_soon(self) -> None:
+        """Have what nothing needs any more removed from the topic."""
+        if len(self._sweeps) > 1:
+            return  # one is under way, and the next, which waits for its end, finds what this one would
+        task = asyncio.create_task(self._sweep(), name="sweep the state topic")
         self._sweeps.add(task)
         task.add_done_callback(self._sweeps.discard)
+
+    async def _sweep(self) -> None:
+        await self._writer.sweep(self._liveness.forgotten())
 
     # credentials
 
@@ -228,7 +234,7 @@ class ZoneStore:
             raise NotFound(f"there is no credential {credential!r}; 'zonegate credentials list' shows them")
         view = self._credential_view(record)
         await self._writer.write(Write(record.key, None))
-        self._sweep()
+        self.sweep_soon()
         return view
 
     def _credential_view(self, record: CredentialRecord) -> CredentialView:

@@ -1,19 +1,24 @@
 """A Kafka with ACLs that the gateway signs in to: what its user may not do is refused, and the operator is told."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer
 
-from tests.integration.gateway import Gateway, manifest
+from tests.integration.control_plane import API_KEY, Api
+from tests.integration.gateway import Command, Gateway, manifest
 from tests.integration.world import CLIENT_HOST, contiguous_ports
 from tests.kafka import Cluster, MissingRequirement, open_cluster
+from tests.kafka.ports import free_ports
 
 pytestmark = pytest.mark.kafka
 
 USER, SECRET = "gateway-user", "gateway-secret"
 ZONE, PARTNER = "acl-zone", "partner"
 GRANTED, WITHHELD = "acl-granted", "acl-withheld"
+STATE = "_zonegate-acl"
+ROWS = [("granted", GRANTED, "WRITE"), ("withheld", WITHHELD, "WRITE")]
 SECONDS = 30.0
 
 
@@ -31,6 +36,7 @@ def guarded() -> Iterator[Cluster]:
             ["--operation", "Read", "--operation", "Write", "--operation", "DescribeConfigs", "--topic", GRANTED],
             ["--operation", "Read", "--group", f"{ZONE}:", "--resource-pattern-type", "prefixed"],
             ["--operation", "Write", "--transactional-id", f"{ZONE}:", "--resource-pattern-type", "prefixed"],
+            [*_operations("Create", "Read", "Write", "DescribeConfigs"), "--topic", STATE],
         )
         for grant in grants:
             common = ["--bootstrap-server", cluster.bootstrap, "--add", "--allow-principal", principal]
@@ -39,7 +45,13 @@ def guarded() -> Iterator[Cluster]:
         yield cluster
 
 
-def open_gateway(cluster: Cluster, secret: str) -> Gateway:
+def _operations(*names: str) -> list[str]:
+    return [word for name in names for word in ("--operation", name)]
+
+
+def open_gateway(
+    cluster: Cluster, secret: str, command: Command = "files", settings: Mapping[str, object] = MappingProxyType({})
+) -> Gateway:
     upstream = {
         "security.protocol": "SASL_PLAINTEXT",
         "sasl.mechanism": "PLAIN",
@@ -47,9 +59,17 @@ def open_gateway(cluster: Cluster, secret: str) -> Gateway:
         "sasl.password": secret,
     }
     ports = contiguous_ports(5)
-    gateway = Gateway(cluster.sasl_bootstrap, cluster.broker_ids, CLIENT_HOST, CLIENT_HOST, ports, upstream)
-    rows = [("granted", GRANTED, "WRITE"), ("withheld", WITHHELD, "WRITE")]
-    gateway.write_zone(manifest(ZONE, PARTNER, rows))
+    gateway = Gateway(
+        cluster.sasl_bootstrap,
+        cluster.broker_ids,
+        CLIENT_HOST,
+        CLIENT_HOST,
+        ports,
+        upstream,
+        settings=settings,
+        command=command,
+    )
+    gateway.write_zone(manifest(ZONE, PARTNER, ROWS))
     return gateway
 
 
@@ -110,6 +130,20 @@ def test_the_gateways_user_needs_just_these_acls_and_a_missing_one_is_told(guard
         assert told["zone"] == ZONE
         assert gateway.metric("zonegate_broker_refusals_total", zone=ZONE, error="topic_authorization_failed") > 0
         assert WITHHELD not in str(error)
+
+
+def test_a_zone_with_a_topic_that_the_gateways_user_may_not_see_says_so(guarded: Cluster) -> None:
+    (port,) = free_ports(1, CLIENT_HOST)
+    console = {"console": {"listen": f"{CLIENT_HOST}:{port}", "api_key": API_KEY}, "state_topic": STATE}
+    api = Api(port)
+    with api.http, open_gateway(guarded, SECRET, "serve", console) as gateway:
+        gateway.start()
+        api.put(manifest(ZONE, PARTNER, ROWS)).raise_for_status()
+        assert api.wait_for(ZONE, "FAILED") == (
+            f"the gateway's user may not see backing topic {WITHHELD!r} on the cluster: TOPIC_AUTHORIZATION_FAILED"
+        )
+        api.put(manifest(ZONE, PARTNER, ROWS[:1])).raise_for_status()
+        api.wait_for(ZONE, "READY")
 
 
 def test_a_wrong_secret_for_the_brokers_is_why_it_is_not_ready(guarded: Cluster) -> None:

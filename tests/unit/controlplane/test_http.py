@@ -1,13 +1,16 @@
 """The admin interface: live while the process is, ready only while the gateway is."""
 
+import asyncio
 import importlib.metadata
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
 from controlplane import passthrough_http
-from controlplane.http import create_app
+from controlplane.http import AdminServer, create_app
+from controlplane.settings_fields import HostPort
 from proxy.config import PassthroughConfig
 from proxy.mechanisms.passthrough import PassthroughTokens
 from tests.unit.controlplane.fake_gateway import FakeGateway
@@ -76,6 +79,29 @@ async def test_secured_metrics_ask_for_the_admins_login(monkeypatch: pytest.Monk
         assert response.status_code == 200
         assert "zonegate_requests_total 3.0" in response.text
         assert (await client.get("/health/live")).status_code == 200
+
+
+async def test_a_stop_that_is_interrupted_cuts_nobody_off() -> None:
+    app, came, answer = FastAPI(), asyncio.Event(), asyncio.Event()
+
+    @app.get("/slow")
+    async def slow() -> str:
+        came.set()
+        await answer.wait()
+        return "done"
+
+    server = AdminServer(app, HostPort("127.0.0.1", 0))
+    server.start()
+    async with httpx.AsyncClient() as client, asyncio.timeout(10):
+        request = asyncio.create_task(client.get(f"http://127.0.0.1:{server.port}/slow"))
+        await came.wait()
+        stopping = asyncio.create_task(server.stop())
+        await asyncio.sleep(0)
+        stopping.cancel()
+        await asyncio.gather(stopping, return_exceptions=True)
+        answer.set()
+        await server.stop()
+        assert (await request).json() == "done"
 
 
 def test_metrics_are_not_secured_without_an_admin() -> None:

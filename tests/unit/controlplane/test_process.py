@@ -8,6 +8,7 @@ import pytest
 
 from controlplane import supervisor, worker
 from controlplane.process import alongside
+from controlplane.start_errors import StartError
 from controlplane.worker import LastResort
 from proxy.audit import Audit
 from proxy.mechanisms.passthrough import PassthroughTokens
@@ -58,6 +59,25 @@ async def test_the_main_works_own_error_is_the_one_that_counts() -> None:
         async with asyncio.timeout(DEADLINE_SECONDS), alongside(work(), "work", stopping):
             await stopping.wait()
             raise ValueError("main")
+
+
+async def test_what_ends_without_a_word_has_failed(caplog: pytest.LogCaptureFixture) -> None:
+    stopping = asyncio.Event()
+    with pytest.raises(RuntimeError, match="following has ended"):
+        async with asyncio.timeout(DEADLINE_SECONDS), alongside(asyncio.sleep(0), "following", stopping):
+            await stopping.wait()
+    assert caplog.messages == ["following has failed, and the process stops"]
+
+
+async def test_what_people_can_set_right_is_no_failure_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        raise StartError("free it or set another address")
+
+    stopping = asyncio.Event()
+    with pytest.raises(StartError, match="free it"):
+        async with asyncio.timeout(DEADLINE_SECONDS), alongside(work(), "work", stopping):
+            await stopping.wait()
+    assert not caplog.messages
 
 
 async def test_without_the_key_of_admin_tokens_the_supervisor_stops(caplog: pytest.LogCaptureFixture) -> None:

@@ -32,6 +32,8 @@ class FakeBroker:
         self.got: list[BrokerGot] = []
         self.users: list[str] = []
         self.connections = 0
+        self.topics: dict[str, int] = {}
+        """Names, and the codes with which it answers."""
         self._mechanisms = mechanisms
         self.password = password
         self._lifetime = lifetime
@@ -89,7 +91,13 @@ class FakeBroker:
                 return struct.new(error_code=58, error_message="Authentication failed")
         if got.key == METADATA:
             broker = struct.nested("brokers").new(node_id=1, host=self.address[0], port=self.address[1])
-            return struct.new(brokers=(broker,), cluster_id="c")
+            entry, asked = struct.nested("topics"), [topic.name for topic in got.message.topics or ()]
+            topics = tuple(
+                entry.new(name=name, error_code=self.topics[name], topic_id=name.encode().ljust(16))
+                for name in asked
+                if name in self.topics
+            )
+            return struct.new(brokers=(broker,), cluster_id="c", topics=topics)
         key = struct.nested("api_keys")
         return struct.new(api_keys=tuple(key.new(api_key=k, min_version=0, max_version=12) for k in (METADATA, 18)))
 

@@ -63,8 +63,8 @@ class Node:
             outcomes.append(self.log.in_force(record) if isinstance(record, ZoneRecord) else True)
         return outcomes
 
-    async def sweep(self) -> None:
+    async def sweep(self, forgotten: Sequence[bytes] = ()) -> None:
         first, then = self.log.garbage()
-        for key in (*first, *then):
+        for key in (*forgotten, *first, *then):
             self.topic.append(key, None)
         self.read()

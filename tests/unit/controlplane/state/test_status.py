@@ -61,10 +61,27 @@ def test_an_edit_that_can_not_be_read_fails() -> None:
     assert zone_status(ZONE, [SERVES], THERE, "too new") == (Status.FAILED, "too new")
 
 
-def test_many_missing_topics_are_counted() -> None:
+def several(count: int) -> StoredZone:
     content = manifest("a")
-    content["spec"]["topics"] = [{"name": f"t{n}", "backingTopic": f"b{n}"} for n in range(7)]
-    zone = StoredZone(PartnerZone.model_validate(content), "id", 2, 10, "now", b"salt")
+    content["spec"]["topics"] = [{"name": f"t{n}", "backingTopic": f"b{n}"} for n in range(count)]
+    return StoredZone(PartnerZone.model_validate(content), "id", 2, 10, "now", b"salt")
+
+
+def test_what_the_gateway_may_not_see_is_not_said_to_be_missing() -> None:
+    denied = "TOPIC_AUTHORIZATION_FAILED"
+    report = ClusterReport("", {"kafka-topic-a": False}, {"kafka-topic-a": denied})
+    _, reason = zone_status(ZONE, [SERVES], report)
+    assert reason == f"the gateway's user may not see backing topic 'kafka-topic-a' on the cluster: {denied}"
+    hidden = {"b0": denied, "b1": denied, "b3": "UNKNOWN_SERVER_ERROR"}
+    _, reason = zone_status(several(4), [SERVES], ClusterReport("", {f"b{n}": False for n in range(4)}, hidden))
+    assert reason == (
+        f"the gateway's user may not see backing topics 'b0', 'b1' on the cluster: {denied}; "
+        "backing topic 'b2' does not exist; "
+        "the cluster does not show backing topic 'b3': UNKNOWN_SERVER_ERROR"
+    )
+
+
+def test_many_missing_topics_are_counted() -> None:
     report = ClusterReport("", {f"b{n}": False for n in range(7)})
-    _, reason = zone_status(zone, [SERVES], report)
+    _, reason = zone_status(several(7), [SERVES], report)
     assert reason == "backing topics 'b0', 'b1', 'b2', 'b3', 'b4' and 2 more don't exist"
