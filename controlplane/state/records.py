@@ -271,7 +271,7 @@ def _integer(value: object) -> int:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise BadRecord(f"{value!r} is no text")
+        raise BadRecord(f"it has a {type(value).__name__} where a text belongs")  # which may be a password's hash
     return value
 
 

@@ -18,6 +18,7 @@ REPLICAS: Final = 3
 """Where there are so many brokers: the state survives the loss of one, and goes on being written."""
 
 REQUEST_MS: Final = 10_000
+AGAIN_SECONDS: Final = 0.2
 MAX_RECORD_BYTES: Final = 900_000
 """Of what a broker takes by default (`max.message.bytes`, 1 MiB), with room for a batch's header."""
 
@@ -56,34 +57,48 @@ class StateTopic:
         admin = AIOKafkaAdminClient(**self._connection())
         try:
             await admin.start()
-            # asked first: a question for metadata would create a missing topic, with the brokers' own settings
-            if not await self._is_there(admin):
-                await self._create(admin)
-                return
-            (described,) = await admin.describe_topics([self.name])
-            if len(described["partitions"]) > 1:
-                raise UnusableTopic(
-                    f"topic {self.name} has {len(described['partitions'])} partitions and must have one; delete it if "
-                    "it isn't zonegate's, or name another in state_topic"
-                )
+            while not await self._is_there(admin) and not await self._create(admin):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(AGAIN_SECONDS)  # somebody else has, and not all brokers have heard of it
         finally:
             await admin.close()
 
-    async def _create(self, admin: AIOKafkaAdminClient) -> None:
+    async def _create(self, admin: AIOKafkaAdminClient) -> bool:
+        """False where it is there by now."""
         brokers = len((await admin.describe_cluster())["brokers"])
         replicas = min(brokers, REPLICAS)
         settings = {**SETTINGS, "min.insync.replicas": str(max(1, replicas - 1))}
         answer = await admin.create_topics([NewTopic(self.name, 1, replicas, topic_configs=settings)])
         for _, code, *message in answer.topic_errors:
             if code == TopicAlreadyExistsError.errno:
-                return  # another process was faster
+                return False
             if code:
                 raise for_code(code)(*message)
         extra = {"event": "state_topic_created", "topic": self.name, "replicas": replicas}
         _log.info("the state topic was created", extra=extra)
+        return True
 
     async def _is_there(self, admin: AIOKafkaAdminClient) -> bool:
-        """Raises UnusableTopic where it forgets."""
+        """And as it must be, or UnusableTopic is raised."""
+        # asked first: a question for metadata would create a missing topic, with the brokers' own settings
+        return await self._is_kept(admin) and await self._is_one_log(admin)
+
+    async def _is_one_log(self, admin: AIOKafkaAdminClient) -> bool:
+        """False where a broker doesn't know the topic. Raises UnusableTopic where it has several partitions."""
+        (described,) = await admin.describe_topics([self.name])
+        code, partitions = described["error_code"], len(described["partitions"])
+        if code == UnknownTopicOrPartitionError.errno:
+            return False
+        if code:
+            raise for_code(code)(f"{for_code(code).description} (topic {self.name})")
+        if partitions > 1:
+            raise UnusableTopic(
+                f"topic {self.name} has {partitions} partitions and must have one; delete it if it isn't zonegate's, "
+                "or name another in state_topic"
+            )
+        return True
+
+    async def _is_kept(self, admin: AIOKafkaAdminClient) -> bool:
+        """The same. Raises UnusableTopic where it forgets."""
         resource = ConfigResource(ConfigResourceType.TOPIC, self.name, {"cleanup.policy": None})
         (answer,) = await admin.describe_configs([resource])
         ((code, message, _type, _name, entries),) = answer.resources
