@@ -3,7 +3,7 @@
 Everything here is about one process's view of the desired state. Nothing here knows HTTP or Kafka.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -133,8 +133,8 @@ class Unavailable(ServiceError):
 class ZoneService(Protocol):
     """Reads answer from memory; writes return once they are in force in this process's own view."""
 
-    def zones(self) -> Sequence[ZoneView]:
-        """All, by name."""
+    def zones(self) -> Iterable[ZoneView]:
+        """All, by name; each as it is when it is taken, so that ten thousand may be taken in turns."""
         ...
 
     def zone(self, name: str) -> ZoneView:

@@ -1,6 +1,9 @@
 """The calls about zones."""
 
-from collections.abc import Sequence
+import asyncio
+import json
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from fastapi.responses import JSONResponse, Response
@@ -38,6 +41,9 @@ sasl.mechanism=PLAIN
 sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="johndoe" password="***************";
 """  # noqa: E501 - as clients want it
 
+ZONES_AT_ONCE: Final = 100
+"""Of a list that is written: a few milliseconds."""
+
 
 class Zones:
     """Answers them."""
@@ -48,7 +54,7 @@ class Zones:
 
     async def list_all(self, call: Call) -> Response:
         call.query()
-        return JSONResponse([stored_zone(view) for view in self._service.zones()])
+        return Response(await _written(self._service.zones()), media_type="application/json")
 
     async def get(self, call: Call) -> Response:
         call.query()
@@ -208,3 +214,13 @@ def _writing(zones: Zones) -> Sequence[Operation]:
             problem_examples=_MISSING,
         ),
     )
+
+
+async def _written(zones: Iterable[ZoneView]) -> str:
+    """As JSON. Others have their turns meanwhile: ten thousand zones take half a second."""
+    texts: list[str] = []
+    rest = iter(zones)
+    while turn := list(islice(rest, ZONES_AT_ONCE)):
+        texts += (json.dumps(stored_zone(view), ensure_ascii=False, separators=(",", ":")) for view in turn)
+        await asyncio.sleep(0)
+    return f"[{','.join(texts)}]"

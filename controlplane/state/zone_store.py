@@ -88,9 +88,10 @@ class ZoneStore:
 
     # zones
 
-    def zones(self) -> Sequence[ZoneView]:
+    def zones(self) -> Iterator[ZoneView]:
         live = [each.record for each in self._liveness.live()]
-        return [self._view(self._log.zones[name], live) for name in sorted(self._log.zones)]
+        stored = sorted(self._log.zones.items())
+        return (self._view(zone, live) for _, zone in stored)
 
     def zone(self, name: str) -> ZoneView:
         return self._view(self._stored(name))

@@ -105,7 +105,7 @@ async def test_a_deleted_zone_is_gone_with_its_passwords() -> None:
     await node.store.upsert(zone())
     await node.store.generate("a", None)
     await node.store.delete("a")
-    assert (node.store.zones(), node.store.credentials()) == ([], [])
+    assert (list(node.store.zones()), node.store.credentials()) == ([], [])
     with pytest.raises(NotFound, match="there is no zone 'a'"):
         await node.store.delete("a")
     await node.store.upsert(zone())
@@ -179,7 +179,7 @@ async def test_without_the_topic_nothing_is_written_and_reads_go_on() -> None:
     ):
         with pytest.raises(Unavailable):
             await write
-    assert len(node.store.zones()) == 1
+    assert len(list(node.store.zones())) == 1
     assert node.store.state().problem == "it is out of reach"
 
 
