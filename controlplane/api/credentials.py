@@ -26,7 +26,8 @@ from controlplane.http_requests import HttpProblem
 from controlplane.times import format_unix_time, parse_duration
 from controlplane.zone_service import CredentialView, IssuedCredential, NotFound, ZoneService, ZoneView
 
-ALL: Final = "/public/partner-zone/v2/credentials"
+ALL: Final = "/public/zonegate/v1/credentials"
+"""Not among the calls of a zone, since a zone may have any name."""
 OF_ZONE: Final = "/public/partner-zone/v2/{partner-zone-name}/credentials"
 GENERATE: Final = "/public/partner-zone/v2/{partner-zone-name}/generate-credentials"
 TAG: Final = "credentials"

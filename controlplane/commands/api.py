@@ -16,6 +16,7 @@ Data = dict[str, Any]
 
 ZONES = "/api/public/console/v2/partner-zone"
 CREDENTIALS = "/api/public/partner-zone/v2"
+ALL_CREDENTIALS = "/api/public/zonegate/v1/credentials"
 GATEWAYS = "/api/public/zonegate/v1/gateways"
 TOKENS = "/api/token/v1"
 
@@ -73,13 +74,14 @@ class Api:
         self._call("DELETE", _path(ZONES, name))
 
     def credentials(self, zone: str | None) -> list[Data]:
-        return self._objects("GET", _path(CREDENTIALS, *([zone] if zone is not None else []), "credentials"))
+        path = ALL_CREDENTIALS if zone is None else _path(CREDENTIALS, zone, "credentials")
+        return self._objects("GET", path)
 
     def generate_credential(self, zone: str, expires_in: str) -> Data:
         return self._object("POST", _path(CREDENTIALS, zone, "credentials"), {"expiresIn": expires_in})
 
     def revoke_credential(self, credential: str) -> None:
-        self._call("DELETE", _path(CREDENTIALS, "credentials", credential))
+        self._call("DELETE", _path(ALL_CREDENTIALS, credential))
 
     def gateways(self) -> Data:
         """`{"state": …, "gateways": […]}`"""

@@ -89,7 +89,7 @@ def test_partners_work_on_and_writes_are_refused_until_it_returns(
         assert apart.api.put(edited).json()["upsertResult"] == "Updated"
         apart.api.wait_for("apart-zone", "READY")
     assert set(writer.acknowledged) <= set(read_back(world, apart.topic, "apart"))
-    assert [each["id"] for each in apart.api.http.get("/public/partner-zone/v2/credentials").json()], "nothing is lost"
+    assert [each["id"] for each in apart.api.http.get("/public/zonegate/v1/credentials").json()], "nothing is lost"
 
 
 def state_problem(apart: Apart) -> str:

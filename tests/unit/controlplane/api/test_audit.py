@@ -22,7 +22,7 @@ async def test_changes(client: httpx.AsyncClient, lines: Lines) -> None:
     await client.put(ZONES, json=resource(displayName="x"))
     made = (await client.post(f"{CREDENTIALS}/{NAME}/credentials")).json()
     await client.post(f"{CREDENTIALS}/{NAME}/generate-credentials")
-    await client.delete(f"{CREDENTIALS}/credentials/{made['id']}")
+    await client.delete(f"/public/zonegate/v1/credentials/{made['id']}")
     await client.delete(ZONE)
     key = (await client.post("/token/v1/admin_tokens", json={"name": "deployment"})).json()
     await client.delete(f"/token/v1/{key['id']}")
@@ -65,7 +65,7 @@ async def test_attempts(client: httpx.AsyncClient, lines: Lines, service: Memory
     await client.put(ZONES, json=RESOURCE, headers={"if-match": '"7"'})
     await client.delete(f"{ZONES}/nobody")
     await client.post(f"{CREDENTIALS}/nobody/generate-credentials")
-    await client.delete(f"{CREDENTIALS}/credentials/{'x' * 1000}")
+    await client.delete(f"/public/zonegate/v1/credentials/{'x' * 1000}")
     service.problem = "no broker answers"
     await client.delete(ZONE)
     service.failure = RuntimeError()

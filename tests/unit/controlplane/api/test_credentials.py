@@ -12,7 +12,7 @@ from tests.unit.controlplane.api.conftest import RESOURCE, resource
 from tests.unit.controlplane.api.memory_service import MemoryService
 
 NAME = "external-partner-zone"
-ALL = "/public/partner-zone/v2/credentials"
+ALL = "/public/zonegate/v1/credentials"
 OF_ZONE = f"/public/partner-zone/v2/{NAME}/credentials"
 GENERATE = f"/public/partner-zone/v2/{NAME}/generate-credentials"
 NO_ZONE = {"title": "No partner-zone with this technical id exists"}

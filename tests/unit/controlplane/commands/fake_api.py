@@ -71,6 +71,8 @@ class FakeApi:
                 return self._zones(method, request, name)
             case "GET", "public", "zonegate", "v1", "gateways":
                 return httpx.Response(200, json={"state": self.state, "gateways": self.gateways})
+            case method, "public", "zonegate", "v1", "credentials", *ids:
+                return self._credentials(method, request, ["credentials", *ids])
             case method, "public", "partner-zone", "v2", *path:
                 return self._credentials(method, request, path)
             case method, "token", "v1", *path:

@@ -78,7 +78,7 @@ def test_the_list(api: FakeApi) -> None:
         }
     ], "as the list of a file has it"
     assert api.calls == [
-        "GET /api/public/partner-zone/v2/credentials",
+        "GET /api/public/zonegate/v1/credentials",
         f"GET /api/public/partner-zone/v2/{ZONE}/credentials",
     ]
 
