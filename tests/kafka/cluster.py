@@ -25,7 +25,9 @@ from tests.kafka.distribution import QUICK_COMPILER, Distribution, distribution
 from tests.kafka.ports import free_ports
 from tests.kafka.waiting import wait_until
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
+"""Ten are enough, but not on a machine on which other clusters start as well."""
+
 STOP_SECONDS = 60.0
 PORTS_PER_BROKER = 5
 TOOL_SECONDS = 60.0
