@@ -190,7 +190,7 @@ class KafkaCluster(Cluster):
         security: settings.Security | None = None,
         kafka: Distribution | None = None,
     ) -> None:
-        ports = free_ports(PORTS_PER_BROKER * len(settings.BROKER_IDS))
+        ports = free_ports(PORTS_PER_BROKER * len(settings.BROKER_IDS), *map(settings.host, settings.BROKER_IDS))
         self._layout = settings.Layout(
             ports={
                 node: settings.Ports(*(ports.pop() for _ in range(PORTS_PER_BROKER))) for node in settings.BROKER_IDS
