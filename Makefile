@@ -52,15 +52,18 @@ format: venv ## Format the sources and fix what ruff can fix
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-# Files that need no Kafka run side by side, on all processors. ARGS mostly select one file: then nothing runs side by
-# side, and one of the two halves may well select nothing, which is pytest's exit code 5 and no failure.
-SIDE_BY_SIDE := $(if $(ARGS),,--dist loadfile --numprocesses auto)
-PYTEST = $(BIN)/pytest $(ARGS) $(2) -m $(1) $(if $(ARGS),|| [ $$? -eq 5 ])
+# Files run side by side, in the order of tests/conftest.py: those that need no Kafka on all processors, the others in two
+# processes, each of which has a Kafka of its own; they wait more than they work. ARGS mostly select one file: then
+# nothing runs side by side, and one of the two halves may well select nothing, which is pytest's exit code 5 and no
+# failure.
+SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder --numprocesses
+KAFKA_TESTS := $(addprefix tests/,equivalence hostile integration kafka)
+PYTEST = $(BIN)/pytest -m $(1) $(if $(ARGS),$(ARGS) || [ $$? -eq 5 ],$(SIDE_BY_SIDE) $(2))
 
 .PHONY: test
 test: check kcat kafka ## Check, then run all tests: first those that need no Kafka (ARGS: for pytest)
-	@$(call PYTEST,"not kafka",$(SIDE_BY_SIDE))
-	@$(call PYTEST,"kafka")
+	@$(call PYTEST,"not kafka",auto)
+	@$(call PYTEST,"kafka",2 $(KAFKA_TESTS))
 
 .PHONY: fuzz
 fuzz: venv ## Play a million mutated frames against a session, in all its states (ARGS="--frames N --seed N --jobs N --replay FILE")

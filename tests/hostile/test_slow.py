@@ -18,7 +18,7 @@ from tests.hostile.bystander import Bystander
 from tests.hostile.conftest import STRICT
 from tests.hostile.fort import MIB, OWN_TOPIC, Fort
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.alone]
 
 METADATA = 3
 RECORD_BYTES = 900_000

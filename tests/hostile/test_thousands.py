@@ -13,7 +13,7 @@ from tests.hostile.conftest import PATIENT
 from tests.hostile.fort import MIB, Fort
 from tests.kafka.waiting import wait_until
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.alone]
 
 IDLE = 10_000
 SPARE = 100

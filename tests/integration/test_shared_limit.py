@@ -18,7 +18,7 @@ from tests.integration.world import Account, Front, World
 from tests.kafka import wire
 from tests.kafka.waiting import wait_until
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.alone]
 
 LIMIT: Final = 1_000_000
 TOLERANCE: Final = 0.05

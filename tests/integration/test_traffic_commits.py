@@ -15,7 +15,7 @@ from tests.integration.gateway import Gateway, manifest
 from tests.integration.world import Account, Front, World, new_group
 from tests.kafka.waiting import wait_until
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.alone]
 
 RECORDS = 4000
 PACE_SECONDS = 0.005

@@ -21,7 +21,7 @@ from tests.integration.traffic.stage import BY_HAND, FAST, LIBRARIES, Stage, run
 from tests.integration.world import Account, new_group
 from tests.kafka import Cluster
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.alone]
 
 STEADY_SECONDS = 30.0
 SETTLE_SECONDS = 4.0

@@ -14,7 +14,7 @@ from tests.integration.gateway import manifest
 from tests.integration.world import Account, Front, World
 from tests.kafka.waiting import wait_until
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.alone]
 
 LIMIT = 250_000
 VALUE_BYTES = 10_000

@@ -6,7 +6,6 @@ GROUP_MARKER, so that the tap recognises what leaks.
 
 import itertools
 import random
-import socket
 import sys
 import uuid
 from base64 import urlsafe_b64decode
@@ -24,7 +23,7 @@ from tests.integration.gateway import Command, Gateway, Manifest, manifest
 from tests.integration.security import PLAINTEXT, Security
 from tests.integration.tap import Tap
 from tests.kafka import Cluster, wire
-from tests.kafka.ports import SERVER_PORTS
+from tests.kafka.ports import SERVER_PORTS, is_free
 from tests.kafka.waiting import wait_until
 
 MARKER = "cnry-"
@@ -83,19 +82,9 @@ def contiguous_ports(count: int) -> list[int]:
     """Ports that are free here and there: the gateway's and the tap's are the same."""
     for first in random.sample(SERVER_PORTS[:-count], len(SERVER_PORTS) - count):
         ports = list(range(first, first + count))
-        if all(_is_free(host, port) for port in ports for host in (CLIENT_HOST, GATEWAY_HOST)):
+        if all(is_free(host, port) for port in ports for host in (CLIENT_HOST, GATEWAY_HOST)):
             return ports
     raise OSError(f"no {count} free ports in a row")
-
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
 
 
 class Front:

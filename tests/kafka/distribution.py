@@ -57,8 +57,11 @@ TOOLS: Mapping[str, str] = {
     "kafka-verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",
 }
 
+QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
+"""Only the first of the JVM's two compilers."""
+
 # A tool lives for a second: the quick compiler and the plain collector suit it best.
-TOOL_OPTIONS = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+TOOL_OPTIONS = ("-Xmx256m", "-XX:+UseSerialGC", QUICK_COMPILER)
 
 
 class MissingRequirement(Exception):

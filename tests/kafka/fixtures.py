@@ -6,6 +6,8 @@ import pytest
 
 from tests.kafka import Cluster, KafkaCluster, open_cluster
 
+KafkaCluster.is_short_lived = True
+
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Cluster]:

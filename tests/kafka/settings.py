@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.side_by_side import PROCESS
+
 BROKER_IDS = (1, 2, 3)
 
 SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -54,8 +56,10 @@ class Layout:
 
 
 def host(broker_id: int) -> str:
-    """Each broker has a host of its own where the whole of 127/8 is loopback: a leaked address is then told apart."""
-    return f"127.77.0.{broker_id}" if sys.platform == "linux" else "127.0.0.1"
+    """Each broker has a host of its own where the whole of 127/8 is loopback: a leaked address is then told apart, and
+    no broker is taken for one that a test process beside this one has started.
+    """
+    return f"127.77.{PROCESS}.{broker_id}" if sys.platform == "linux" else "127.0.0.1"
 
 
 def properties(layout: Layout, broker_id: int, log_dir: str) -> dict[str, str]:

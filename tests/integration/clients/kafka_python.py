@@ -1,6 +1,7 @@
 """kafka-python."""
 
 import gc
+import socket
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,22 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import kafka
     from kafka.errors import KafkaError, KafkaTimeoutError
+    from kafka.net.inet import KafkaNetSocket
+
+_sock_connect = KafkaNetSocket.sock_connect
+
+
+async def _connect_or_close(self: Any, net: Any, sock: socket.socket, *args: Any, **more: Any) -> Any:
+    """A client that is closed while it connects leaves the socket to the garbage collection, which complains during
+    whatever test is next."""
+    try:
+        return await _sock_connect(self, net, sock, *args, **more)
+    except BaseException:
+        sock.close()
+        raise
+
+
+KafkaNetSocket.sock_connect = _connect_or_close
 
 
 def topic_partition(topic: str, partition: int) -> Any:
