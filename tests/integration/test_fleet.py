@@ -13,7 +13,6 @@ from tests.integration import wire
 from tests.integration.clients.librdkafka import Librdkafka
 from tests.integration.control_plane import API_KEY, Fleet, Node
 from tests.integration.gateway import Manifest, manifest
-from tests.integration.test_changes import WITHIN_SECONDS
 from tests.integration.wire import Connection
 from tests.integration.workload import Writer, read_back
 from tests.integration.world import MARKER, Account, World
@@ -22,6 +21,9 @@ from tests.kafka.waiting import wait_until
 pytestmark = pytest.mark.kafka
 
 DRIFTING = f"{MARKER}drifting"
+
+SOON_SECONDS = 10.0
+"""An edit takes milliseconds (docs/benchmarks.md); a machine that tests keep busy may take longer."""
 
 NOTICE_SECONDS = 15.0
 """A gateway that has died is counted for ten seconds more."""
@@ -79,15 +81,15 @@ def test_an_edit_is_in_force_on_every_gateway_soon_and_only_its_zone_notices(fle
         connections = [signed_in(stack, node, fleet.changing) for node in fleet.nodes]
         since = fleet.edit(*fleet.rows, ("added", fleet.other, "READ"))
         for connection in connections:
-            wait_until(lambda at=connection: "added" in topics_seen(at, "added"), "the new alias", WITHIN_SECONDS)  # type: ignore[misc]
-        assert time.monotonic() - since < WITHIN_SECONDS
+            wait_until(lambda at=connection: "added" in topics_seen(at, "added"), "the new alias", SOON_SECONDS)  # type: ignore[misc]
+        assert time.monotonic() - since < SOON_SECONDS
         fleet.api.wait_for(fleet.changing.zone, "READY")
 
         bystanders = [signed_in(stack, node, fleet.steady) for node in fleet.nodes]
         since = fleet.edit(("renamed", fleet.topic, "WRITE"))
         for connection in connections:
             assert connection.is_ended()
-        assert time.monotonic() - since < WITHIN_SECONDS
+        assert time.monotonic() - since < SOON_SECONDS
         assert [connection.end()["reason"] for connection in connections] == ["zone_changed"] * 3
         for bystander in bystanders:
             assert topics_seen(bystander, "orders", "renamed") == {"orders"}
@@ -99,7 +101,7 @@ def test_lowered_permission_and_limits_take_effect_on_every_gateway(fleet: Share
         writers = [signed_in(stack, node, fleet.changing) for node in fleet.nodes]
         since = fleet.edit(("kept", fleet.topic, "READ"), fleet.rows[1])
         assert all(writer.is_ended() for writer in writers), "whoever loses WRITE signs in anew"
-        assert time.monotonic() - since < WITHIN_SECONDS
+        assert time.monotonic() - since < SOON_SECONDS
     limited = dict(fleet.edited(*fleet.rows))
     limited["spec"] = {**limited["spec"], "trafficControlPolicies": {"maxProduceRate": 12345}}  # type: ignore[dict-item]
     assert fleet.api.put(limited).json()["upsertResult"] == "Updated"
@@ -109,7 +111,7 @@ def test_lowered_permission_and_limits_take_effect_on_every_gateway(fleet: Share
                 at.gateway.metric("zonegate_traffic_limit_bytes_per_second", zone=fleet.changing.zone) == 12345
             ),  # type: ignore[misc]
             "the limit in force",
-            WITHIN_SECONDS,
+            SOON_SECONDS,
         )
     fleet.restore()
 
@@ -133,14 +135,14 @@ def test_a_revoked_password_ends_its_sessions_on_every_gateway(fleet: Shared) ->
     ]
     with ExitStack() as stack:
         for node in fleet.nodes:
-            wait_until(lambda at=node: _accepts(at, account), "the password in force", WITHIN_SECONDS)  # type: ignore[misc]
+            wait_until(lambda at=node: _accepts(at, account), "the password in force", SOON_SECONDS)  # type: ignore[misc]
         connections = [signed_in(stack, node, account) for node in fleet.nodes]
         others = [signed_in(stack, node, fleet.changing) for node in fleet.nodes]
         since = time.monotonic()
         path = f"/public/partner-zone/v2/{account.zone}/credentials/{newest['id']}"
         fleet.api.http.delete(path).raise_for_status()
         assert all(connection.is_ended() for connection in connections)
-        assert time.monotonic() - since < WITHIN_SECONDS
+        assert time.monotonic() - since < SOON_SECONDS
         assert all(topics_seen(other, "kept") for other in others)
     assert not any(_accepts(node, account) for node in fleet.nodes)
 
@@ -166,7 +168,7 @@ def test_a_deleted_zone_is_gone_everywhere(fleet: Shared) -> None:
         since = time.monotonic()
         assert fleet.api.delete("doomed-fleet").status_code == httpx.codes.OK
         assert all(connection.is_ended() for connection in connections)
-        assert time.monotonic() - since < WITHIN_SECONDS
+        assert time.monotonic() - since < SOON_SECONDS
     assert not any(_accepts(node, account) for node in fleet.nodes)
     assert fleet.api.delete("doomed-fleet").status_code == httpx.codes.NOT_FOUND
 
@@ -202,7 +204,7 @@ def test_of_two_edits_at_once_one_wins(fleet: Shared) -> None:
             wait_until(
                 lambda at=node, won=winner: at.api.zone(fleet.changing.zone)["spec"] == won.json()["resource"]["spec"],  # type: ignore[misc]
                 "the winner's edit everywhere",
-                WITHIN_SECONDS,
+                SOON_SECONDS,
             )
     assert conflicts, "twenty times the second console had heard of the first one's edit"
     fleet.restore()
@@ -233,7 +235,7 @@ def test_a_topic_that_is_deleted_fails_its_zone_and_comes_back(fleet: Shared, wo
 
 def test_a_killed_gateway_catches_up_before_it_takes_connections(fleet: Shared) -> None:
     node = fleet.nodes[2]
-    wait_until(lambda: {each["lag"] for each in fleet.api.gateways()} == {0}, "no gateway behind", WITHIN_SECONDS)
+    wait_until(lambda: {each["lag"] for each in fleet.api.gateways()} == {0}, "no gateway behind", SOON_SECONDS)
     node.gateway.kill()
     fleet.edit(*fleet.rows, ("meanwhile", fleet.other, "READ"))
     assert fleet.api.status(fleet.changing.zone)[0] == "PENDING", "it is still counted, and has not told of the edit"
