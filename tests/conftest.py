@@ -12,9 +12,6 @@ from tests.side_by_side import MACHINE_VARIABLE, PROCESSES, Machine
 
 pytest_plugins = ["tests.kafka.fixtures"]
 
-KAFKA_FOLDERS = ("equivalence", "hostile", "integration", "kafka")
-"""Where `make test` looks for tests that need Kafka."""
-
 MACHINE = pytest.StashKey[Machine]()
 
 
@@ -28,12 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[MACHINE_VARIABLE] = folder.name
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if item.get_closest_marker("kafka") and item.path.relative_to(here).parts[0] not in KAFKA_FOLDERS:
-            raise pytest.UsageError(f"{item.nodeid} needs Kafka, and belongs in one of {', '.join(KAFKA_FOLDERS)}")
     if MACHINE in config.stash:
         # Large files first, and last those whose tests keep the other processes waiting.
         counts = Counter(item.path for item in items)

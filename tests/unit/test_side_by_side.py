@@ -1,5 +1,6 @@
-"""How test processes share the machine."""
+"""How test processes share the machine, and that none of them leaves a test out."""
 
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from tests.side_by_side import Machine
 
 SECONDS = 20.0
+TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -68,3 +70,12 @@ def test_others_do_not_keep_it_from_one_to_the_next(machine: Callable[[], Machin
     alone = entering(second, alone=True)
     first.leave(to_stay_alone=True)
     assert alone.wait(SECONDS)
+
+
+def test_what_needs_kafka_is_where_make_test_looks_for_it() -> None:
+    listed = re.search(r"^KAFKA_TESTS := .*tests/,(.+)\)$", (TESTS.parent / "Makefile").read_text(), re.MULTILINE)
+    assert listed is not None
+    marker = re.compile(r"\bmark\.kafka\b")
+    marked = {path for path in TESTS.rglob("test_*.py") if marker.search(path.read_text(encoding="utf-8"))}
+    assert marked
+    assert {path.relative_to(TESTS).parts[0] for path in marked} == set(listed[1].split())
