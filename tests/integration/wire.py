@@ -79,7 +79,8 @@ class Connection:
         self._gateway = gateway
         # the port of a client that has gone is somebody else's soon
         self._logged_before = gateway.log_text().count("\n")
-        self._socket = socket.create_connection((gateway.host, port), SECONDS)
+        # and bound beforehand, it is none of a connection of ours whose end is being logged
+        self._socket = socket.create_connection((gateway.host, port), SECONDS, ("", 0))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         host, port = self._socket.getsockname()[:2]
         self.peer = f"{host}:{port}"

@@ -26,20 +26,20 @@ with warnings.catch_warnings():
     from kafka.errors import KafkaError, KafkaTimeoutError
     from kafka.net.inet import KafkaNetSocket
 
-_sock_connect = KafkaNetSocket.sock_connect
 
-
-async def _connect_or_close(self: Any, net: Any, sock: socket.socket, *args: Any, **more: Any) -> Any:
-    """A client that is closed while it connects leaves the socket to the garbage collection, which complains during
+class _Socket(socket.socket):
+    """A client that is closed while it connects leaves its socket to the garbage collection, whose complaint would fail
     whatever test is next."""
-    try:
-        return await _sock_connect(self, net, sock, *args, **more)
-    except BaseException:
-        sock.close()
-        raise
+
+    def __del__(self) -> None:
+        self.close()
 
 
-KafkaNetSocket.sock_connect = _connect_or_close
+def _new_socket(_self: KafkaNetSocket, *args: int) -> socket.socket:
+    return _Socket(*args)
+
+
+KafkaNetSocket.socket = _new_socket
 
 
 def topic_partition(topic: str, partition: int) -> Any:
