@@ -131,7 +131,8 @@ class Unavailable(ServiceError):
 
 
 class ZoneService(Protocol):
-    """Reads answer from memory; writes return once they are in force in this process's own view."""
+    """Reads answer from memory; writes return once they are in force in this process's own view. Until what is stored
+    was read once, all but `gateways` and `state` raise Unavailable."""
 
     def zones(self) -> Iterable[ZoneView]:
         """All, by name; each as it is when it is taken, so that ten thousand may be taken in turns."""

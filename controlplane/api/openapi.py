@@ -21,6 +21,7 @@ _ALWAYS: Final = {400: "The request is not valid; `cause` says what would be rig
 _WITH_KEY: Final = {
     401: "The API key is missing, or wrong",
     429: "Too many requests at once, or too many wrong keys from this address",
+    503: "What is stored was not read yet",
 }
 
 _DESCRIPTION: Final = """\

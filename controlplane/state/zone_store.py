@@ -30,6 +30,7 @@ from controlplane.zone_service import (
     NotFound,
     Stale,
     StateView,
+    Unavailable,
     Upserted,
     ZoneView,
 )
@@ -60,6 +61,9 @@ class Source(Protocol):
     def name(self) -> str: ...
 
     @property
+    def is_loaded(self) -> bool: ...
+
+    @property
     def problem(self) -> str: ...
 
 
@@ -84,7 +88,13 @@ class ZoneStore:
 
     @property
     def _log(self) -> StateLog:
+        """What is stored. Raises Unavailable until it was read once: what isn't known must not look like nothing."""
+        self._check_loaded()
         return self._source.log
+
+    def _check_loaded(self) -> None:
+        if not self._source.is_loaded:
+            raise Unavailable(f"the state topic {self._source.name} was not read yet: {self._source.problem}")
 
     # zones
 
@@ -260,7 +270,7 @@ class ZoneStore:
                 record.started,
                 ago,
                 record.applied,
-                self._log.lag(record.applied),
+                self._source.log.lag(record.applied),
                 record.zones,
                 record.connections,
                 [*_cluster_problems(record.clusters), *(f"zone {each}: {why}" for each, why in record.refused.items())],
@@ -269,20 +279,26 @@ class ZoneStore:
         ]
 
     def state(self) -> StateView:
-        return StateView("topic", self._source.name, self._log.offset, self._source.problem)
+        return StateView("topic", self._source.name, self._source.log.offset, self._source.problem)
 
     # keys to the API
 
     def api_key(self, key: str) -> ApiKeyView | None:
-        return self._keys.find(key)
+        found = self._keys.find(key)
+        if found is None:
+            self._check_loaded()
+        return found
 
     def api_keys(self) -> Sequence[ApiKeyView]:
+        self._check_loaded()
         return self._keys.all()
 
     async def create_api_key(self, name: str) -> tuple[ApiKeyView, str]:
+        self._check_loaded()
         return await self._keys.create(name)
 
     async def delete_api_key(self, key_id: str) -> None:
+        self._check_loaded()
         await self._keys.delete(key_id)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from controlplane.zone_service import Status
+from controlplane.zone_service import Status, Unavailable
 from tests.unit.controlplane.api.conftest import RESOURCE, ZONE, ZONES, resource
 from tests.unit.controlplane.api.memory_service import MemoryService
 
@@ -304,3 +304,16 @@ async def test_a_mistake_of_ours_is_logged_and_not_told(
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("zonegate.api", "ERROR")
     assert "internal secret" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["zones", "api_key"])
+async def test_before_what_is_stored_was_read_nothing_is_said_of_it(
+    client: httpx.AsyncClient, service: MemoryService, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def unread(*_: str) -> None:
+        raise Unavailable("it was not read yet")
+
+    monkeypatch.setattr(service, name, unread)
+    response = await client.get(ZONES)
+    assert (response.status_code, response.json()["cause"]) == (503, "it was not read yet")
+    assert "retry-after" in response.headers

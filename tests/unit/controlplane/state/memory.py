@@ -26,6 +26,7 @@ class Node:
     """One console's process."""
 
     name = "_zonegate"
+    is_loaded = True
 
     def __init__(self, topic: Topic, clusters: tuple[str, ...] | None = None, admin: str | None = None) -> None:
         self.topic = topic

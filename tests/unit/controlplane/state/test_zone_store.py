@@ -250,3 +250,30 @@ async def test_what_a_partner_needs() -> None:
         "sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required "
         'username="johndoe" password="***************";\n'
     )
+
+
+async def test_before_the_topic_was_read_nothing_is_said_of_what_it_holds() -> None:
+    """No zones would be a lie, and a stored key is not a wrong one."""
+    node = Node(Topic())
+    _, key = await node.store.create_api_key("ci")
+    node.is_loaded, node.problem = False, "no broker answers"
+    for read in (
+        node.store.zones,
+        lambda: node.store.zone("a"),
+        node.store.credentials,
+        node.store.api_keys,
+        lambda: node.store.api_key(key + "x"),
+    ):
+        with pytest.raises(Unavailable, match="the state topic _zonegate was not read yet: no broker answers"):
+            read()
+    for write in (
+        node.store.upsert(zone(), dry_run=True),
+        node.store.delete("a"),
+        node.store.generate("a", None),
+        node.store.revoke("c"),
+        node.store.delete_api_key("k"),
+    ):
+        with pytest.raises(Unavailable):
+            await write
+    assert node.store.api_key(KEY) is not None, "the settings' own is known"
+    assert (node.store.gateways(), node.store.state().problem) == ([], "no broker answers")

@@ -75,22 +75,6 @@ def test_a_change_makes_what_a_new_reader_would_see() -> None:
                 assert log.garbage() == writer.topic.read().garbage(), (seed, step)
 
 
-def test_what_has_not_changed_is_the_same_object() -> None:
-    topic = Topic()
-    for record in (edit("a", 1, "joe"), edit("b", 1, "ann"), credential("c", "a"), credential("d", "b")):
-        topic.append(record.key, record.value())
-    log = topic.read()
-    served = _refreshed(ServedState(log))
-    zones, credentials = served.zones, served.credentials
-    changed = edit("b", 2, "ann", topic="another")
-    topic.append(changed.key, changed.value())
-    topic.read(log)
-    _refreshed(served)
-    assert served.zones[0] is zones[0]
-    assert served.zones[1] is not zones[1]
-    assert [each is before for each, before in zip(served.credentials, credentials, strict=True)] == [True, True]
-
-
 def test_more_changes_than_are_remembered_are_all_served(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state_log, "KEPT_CHANGES", 3)
     topic = Topic()
