@@ -21,8 +21,8 @@ from tests.kafka.waiting import wait_until
 
 pytestmark = pytest.mark.kafka
 
-WITHIN_SECONDS = 2.0
-"""Promised is a second; a busy test machine may need one more."""
+WITHIN_SECONDS = 10.0
+"""Promised is a second; a machine that other tests keep busy may take longer."""
 
 SESSION_SECONDS = 4
 """Java clients sign in again after 85 to 95 % of it: that leaves them 0.2 seconds at least."""
