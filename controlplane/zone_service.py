@@ -43,6 +43,30 @@ class ZoneView:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """One of those that a zone's status is made of: a zone is READY when all are met."""
+
+    name: str
+    """In a word or two."""
+    met: bool | None
+    """None: it isn't known yet."""
+    detail: str
+    """In plain words: what holds, or what doesn't and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAccess:
+    """How a zone's clients get in, at the first listener that lets them."""
+
+    bootstrap: str
+    """`host:port`."""
+    security_protocol: str
+    mechanism: str | None
+    """None with certificates."""
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
 class CredentialView:
     """A credential without what it is verified by."""
 
@@ -142,6 +166,10 @@ class ZoneService(Protocol):
         """Raises NotFound."""
         ...
 
+    def conditions(self, name: str) -> Sequence[Condition]:
+        """What the zone's status is made of. Raises NotFound."""
+        ...
+
     async def upsert(
         self, resource: PartnerZone, dry_run: bool = False, version: int | None = None
     ) -> tuple[ZoneView, Upserted]:
@@ -166,6 +194,19 @@ class ZoneService(Protocol):
 
     def kafka_configuration(self, name: str) -> str:
         """The properties of a Java client of the zone, with a placeholder for the password. Raises NotFound."""
+        ...
+
+    def access(self, name: str) -> ClientAccess | None:
+        """None where no listener lets this zone's clients in. Raises NotFound."""
+        ...
+
+    def clusters(self) -> Sequence[str]:
+        """The ids that a zone may name; none where any will do."""
+        ...
+
+    async def cluster_topics(self, cluster: str) -> Sequence[str]:
+        """The topics of a cluster that can be shared, by name, as the gateway's user sees them. Raises InvalidRequest
+        (there is no such cluster), Unavailable."""
         ...
 
     def gateways(self) -> Sequence[GatewayView]: ...
