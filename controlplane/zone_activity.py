@@ -1,8 +1,8 @@
 """What zones' partners are doing, for an interface to people: traffic of the last hour, who is connected, what was
 refused, and who used which alias lately.
 
-Gateways tell of it every few seconds, through a topic beside the state topic. It is for looking at: nothing is decided by it, and it may lack
-what a gateway had to say in its last seconds. Nothing here knows HTTP or Kafka.
+Gateways tell of it every few seconds, through a topic beside the state topic. It is for looking at: nothing is decided
+by it, and it may lack what a gateway had to say in its last seconds. Nothing here knows HTTP or Kafka.
 """
 
 from collections.abc import Mapping, Sequence
