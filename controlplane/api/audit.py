@@ -1,4 +1,5 @@
-"""What this API says to the audit log: who changed what, or tried to; and who came with a wrong key.
+"""What the REST API and the pages say to the audit log: who changed what, or tried to; who signed in, and who came
+with a wrong key.
 
 Lines are like those of `proxy.audit`, which is the usual sink: flat, without secrets, and sampled where anybody can
 cause them.
@@ -92,12 +93,15 @@ class ApiAudit:
             "credential_id": _bounded(change.credential_id),
             "changed_api_key_id": _bounded(change.changed_key_id),
             "changed_api_key": _bounded(change.changed_key),
-            "api_key_id": key.id,
-            "api_key": _bounded(key.name),
+            **_who(key),
             "peer_address": address,
             "reason": reason,
         }
         self._log.write("api_change", fields)
+
+    def session(self, action: str, address: str, key: ApiKeyView) -> None:
+        """Somebody has signed in to the console's pages, or signed out."""
+        self._log.write("console_session", {"action": action, **_who(key), "peer_address": address})
 
     def refused(self, address: str, reason: str) -> None:
         """Somebody could not authenticate. Sampled by address."""
@@ -121,6 +125,13 @@ class ApiAudit:
         else:
             fields["peer_address"] = sample.latest.address
         self._log.write("api_authentication", fields)
+
+
+def _who(key: ApiKeyView) -> Mapping[str, object]:
+    """The API key; the settings' admin, who has none, by the name."""
+    if not key.id:
+        return {"admin": key.name}
+    return {"api_key_id": key.id, "api_key": _bounded(key.name)}
 
 
 def _bounded(text: str | None) -> str | None:

@@ -1,0 +1,243 @@
+// What the console's pages do in the browser. All of them work without it; with it, they keep themselves up to date,
+// and change in place.
+"use strict";
+
+const REFRESH_MS = 3000;
+
+const say = (text) => {
+  document.getElementById("said").textContent = text;
+};
+
+const parse = (html) => new DOMParser().parseFromString(html, "text/html");
+
+// Another session may have ended, or begun: what the server has to say then is a page of its own.
+const isElsewhere = (response, path) => new URL(response.url).pathname !== path;
+
+// Parts that are told to be live are exchanged for what the server makes of them now.
+const isBusy = (part) =>
+  part.contains(document.activeElement) && document.activeElement !== document.body
+    ? true
+    : part.querySelector("details[open]") !== null;
+
+const exchange = (page) => {
+  for (const part of document.querySelectorAll("[data-live]")) {
+    const fresh = page.getElementById(part.id);
+    if (fresh && !isBusy(part) && fresh.innerHTML !== part.innerHTML) part.replaceChildren(...fresh.childNodes);
+  }
+};
+
+const refresh = async () => {
+  if (document.hidden || document.querySelector("dialog[open]")) return;
+  try {
+    const response = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (isElsewhere(response, location.pathname)) location.reload();
+    else if (response.ok) exchange(parse(await response.text()));
+  } catch {
+    // the console is out of reach: the next time it may not be
+  }
+};
+
+// Forms that are told to swap send themselves without leaving the page, of which they exchange one part.
+const focusAgain = (part, name, value) => {
+  const inputs = [...part.querySelectorAll("[name]")].filter((each) => each.name === name);
+  const wanted = part.querySelector("[data-focus]") || inputs.find((each) => each.value === value) || inputs[0];
+  (wanted || part).focus({ preventScroll: !wanted });
+};
+
+const swap = async (form, submitter) => {
+  const part = document.getElementById(submitter.dataset.swap);
+  const body = new URLSearchParams(new FormData(form, submitter));
+  form.setAttribute("aria-busy", "true");
+  try {
+    const response = await fetch(form.action, { method: "POST", body });
+    const fresh = parse(await response.text()).getElementById(part.id);
+    if (!fresh) throw new Error("the part is gone");
+    part.replaceWith(fresh);
+    prepare(fresh);
+    focusAgain(fresh, submitter.name, submitter.value);
+    say(fresh.dataset.said || "");
+  } catch {
+    form.removeAttribute("aria-busy");
+    submitter.removeAttribute("data-swap");
+    form.requestSubmit(submitter);
+    return;
+  }
+  form.removeAttribute("aria-busy");
+};
+
+document.addEventListener("submit", (event) => {
+  if (event.submitter?.dataset.swap) {
+    event.preventDefault();
+    swap(event.target, event.submitter);
+  } else if (event.target.method === "post") {
+    // sent once: a second press of the button would do it again
+    setTimeout(() => {
+      for (const button of event.target.querySelectorAll("button")) button.disabled = true;
+    });
+  }
+});
+
+addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("form button[disabled]")) button.disabled = false;
+});
+
+// Questions open in front of the page that they are about.
+const ask = async (link) => {
+  const response = await fetch(link.href, { headers: { accept: "text/html" } });
+  const question = parse(await response.text()).querySelector("main .card");
+  if (!question || !response.ok || isElsewhere(response, new URL(link.href).pathname)) {
+    location.assign(link.href);
+    return;
+  }
+  const dialog = document.createElement("dialog");
+  dialog.setAttribute("aria-label", question.querySelector("h1").textContent);
+  dialog.append(question);
+  document.body.append(dialog);
+  for (const cancel of dialog.querySelectorAll("[data-cancel]")) {
+    cancel.addEventListener("click", (event) => {
+      event.preventDefault();
+      dialog.close();
+    });
+  }
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    link.closest("details.menu")?.removeAttribute("open");
+    link.focus();
+  });
+  prepare(dialog);
+  dialog.showModal();
+};
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-dialog]");
+  if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault();
+    ask(link).catch(() => location.assign(link.href));
+  }
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  const menu = event.target.closest?.("details.menu[open]");
+  if (menu) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+// Texts that are told to be copied. Without TLS browsers offer but the old way.
+const copy = async (text) => {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const field = document.createElement("textarea");
+  field.value = text;
+  (document.querySelector("dialog[open]") || document.body).append(field);
+  field.select();
+  document.execCommand("copy");
+  field.remove();
+};
+
+const prepareCopy = (button) => {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const before = button.textContent;
+    await copy(document.getElementById(button.dataset.copy).textContent);
+    say("Copied");
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = before), 1500);
+  });
+};
+
+// A field that follows another one while that is typed, until it is edited itself.
+const derived = (text, pattern, most) =>
+  text
+    .normalize("NFKD")
+    .toLowerCase()
+    .replace(/[\u0300-\u036f]/g, "")
+    .replace(new RegExp(pattern, "g"), "-")
+    .replace(/-+/g, "-")
+    .slice(0, most)
+    .replace(/^-|-$/g, "");
+
+const prepareDerived = (field) => {
+  const source = document.getElementById(field.dataset.derivedFrom);
+  const make = () => derived(source.value, field.dataset.derivedWithout, Number(field.maxLength));
+  let follows = field.value === "" || field.value === make();
+  field.addEventListener("input", () => (follows = field.value === ""));
+  source.addEventListener("input", () => {
+    if (follows) field.value = make();
+  });
+};
+
+// What a switch turns on.
+const prepareSwitch = (box) => {
+  const part = document.getElementById(box.dataset.switches);
+  const show = () => {
+    part.hidden = !box.checked;
+    for (const field of part.querySelectorAll("input, select")) field.disabled = !box.checked;
+  };
+  box.addEventListener("change", show);
+  show();
+};
+
+// A pencil shows the field that it is for.
+const preparePencil = (button) => {
+  const field = document.getElementById(button.getAttribute("aria-controls"));
+  const shown = document.getElementById(button.dataset.hides);
+  const open = (isOpen) => {
+    field.hidden = !isOpen;
+    shown.hidden = isOpen;
+    button.hidden = isOpen;
+  };
+  open("open" in button.dataset);
+  button.addEventListener("click", () => {
+    open(true);
+    field.querySelector("input").select();
+  });
+};
+
+// A filter that doesn't wait for its button.
+const prepareFilter = (form) => {
+  let timer = 0;
+  form.addEventListener("change", (event) => {
+    if (event.target.matches("select")) form.requestSubmit();
+  });
+  form.addEventListener("input", (event) => {
+    if (!event.target.matches("input[type=search]")) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => find(form), 250);
+  });
+};
+
+const find = async (form) => {
+  const url = new URL(form.action);
+  url.search = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== "")).toString();
+  const response = await fetch(url, { headers: { accept: "text/html" } });
+  if (isElsewhere(response, url.pathname)) return location.reload();
+  history.replaceState(null, "", url);
+  exchange(parse(await response.text()));
+  say(document.querySelector("[data-live] caption")?.textContent || "Nothing found");
+};
+
+// A button that is pressed while somebody types into its field.
+const prepareEager = (field) => {
+  let timer = 0;
+  field.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => field.form.requestSubmit(document.getElementById(field.dataset.presses)), 250);
+  });
+};
+
+const prepare = (part) => {
+  for (const each of part.querySelectorAll("[data-copy]")) prepareCopy(each);
+  for (const each of part.querySelectorAll("[data-derived-from]")) prepareDerived(each);
+  for (const each of part.querySelectorAll("[data-switches]")) prepareSwitch(each);
+  for (const each of part.querySelectorAll("[data-pencil]")) preparePencil(each);
+  for (const each of part.querySelectorAll("[data-filter]")) prepareFilter(each);
+  for (const each of part.querySelectorAll("[data-presses]")) prepareEager(each);
+};
+
+prepare(document);
+if (document.querySelector("[data-live]")) setInterval(refresh, REFRESH_MS);
