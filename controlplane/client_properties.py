@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from controlplane.zone_service import ClientAccess
 from policies.zone import AuthenticationMode
 from proxy.config import ListenerConfig
 
@@ -14,22 +15,35 @@ _LOGIN = {
 _MECHANISMS = {"PLAIN": ("PLAIN", "SCRAM-SHA-512"), "OAUTHBEARER": ("OAUTHBEARER",)}
 
 
-def client_properties(listeners: Sequence[ListenerConfig], mode: AuthenticationMode, account: str) -> str:
-    """For the first listener that such a zone's clients can sign in at; without secrets."""
+def client_access(listeners: Sequence[ListenerConfig], mode: AuthenticationMode, account: str) -> ClientAccess | None:
+    """To the first listener that such a zone's clients can sign in at."""
     for listener in listeners:
         if (mode == "MTLS") != (listener.security_protocol == "SSL"):
             continue
         mechanisms = [each for each in _MECHANISMS.get(mode, ()) if each in listener.mechanisms]
         if mode == "MTLS" or mechanisms:
-            return "\n".join(_lines(listener, mechanisms[0] if mechanisms else None, account)) + "\n"
-    return f"# No listener of the gateway lets clients sign in as {mode} wants it.\n"
+            mechanism = mechanisms[0] if mechanisms else None
+            return ClientAccess(_bootstrap(listener), listener.security_protocol, mechanism, account)
+    return None
 
 
-def _lines(listener: ListenerConfig, mechanism: str | None, account: str) -> Iterator[str]:
+def _bootstrap(listener: ListenerConfig) -> str:
     port = listener.advertised_port if listener.routing == "sni" else None
     host = f"[{listener.advertised_host}]" if ":" in listener.advertised_host else listener.advertised_host
-    yield f"bootstrap.servers={host}:{port or listener.port}"
-    yield f"security.protocol={listener.security_protocol}"
+    return f"{host}:{port or listener.port}"
+
+
+def client_properties(access: ClientAccess | None, mode: AuthenticationMode, password: str = HIDDEN_PASSWORD) -> str:
+    """The file's text; a comment alone where there is no access."""
+    if access is None:
+        return f"# No listener of the gateway lets clients sign in as {mode} wants it.\n"
+    return "\n".join(_lines(access, password)) + "\n"
+
+
+def _lines(access: ClientAccess, password: str) -> Iterator[str]:
+    mechanism = access.mechanism
+    yield f"bootstrap.servers={access.bootstrap}"
+    yield f"security.protocol={access.security_protocol}"
     if mechanism is None:
         yield "# The certificate that names this service account, with its key:"
         yield "ssl.keystore.type=PEM"
@@ -41,7 +55,7 @@ def _lines(listener: ListenerConfig, mechanism: str | None, account: str) -> Ite
         yield "sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;"
     else:
         yield f"sasl.mechanism={mechanism}"
-        login = f'username="{_quoted(account)}" password="{HIDDEN_PASSWORD}"'
+        login = f'username="{_quoted(access.account)}" password="{_quoted(password)}"'
         yield f"sasl.jaas.config={_LOGIN[mechanism]} required {login};"
 
 

@@ -25,6 +25,7 @@ from controlplane.state.client import StateClient
 from controlplane.state.cluster_watch import ClusterWatch
 from controlplane.state.status import ClusterReport
 from controlplane.state.topic import UnusableTopic
+from controlplane.state.topic_names import TopicNames
 from controlplane.state.zone_store import Surroundings, ZoneStore
 from proxy.audit import Audit
 from proxy.cluster import Cluster
@@ -50,11 +51,13 @@ class Console:
             name: ClusterWatch(_Looked(cluster), partial(self._topics, name))
             for name, cluster in self._clusters.items()
         }
+        self._names = {name: TopicNames(cluster) for name, cluster in self._clusters.items()}
         around = Surroundings(
             config=config,
             clusters=settings.cluster_ids(),
             admin=settings.passthrough.username if settings.passthrough is not None else None,
             report=self._report,
+            topics=lambda name: self._names[self._cluster(name)].sorted(),
         )
         key = settings.console.api_key
         assert key is not None, "checked at the start"

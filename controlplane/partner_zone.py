@@ -240,12 +240,13 @@ def rule_violations(resource: PartnerZone, cluster_ids: tuple[str, ...] | None =
     for any."""
     spec = resource.spec
     if cluster_ids is not None and spec.cluster not in cluster_ids:
-        yield ("spec", "cluster"), _unknown_cluster(spec.cluster, cluster_ids)
+        yield ("spec", "cluster"), unknown_cluster(spec.cluster, cluster_ids)
     yield from _authentication_violations(spec)
     yield from _topic_violations(spec.topics)
 
 
-def _unknown_cluster(name: str, configured: tuple[str, ...]) -> str:
+def unknown_cluster(name: str, configured: tuple[str, ...]) -> str:
+    """What is wrong with the name of a cluster that is none of these."""
     known = ", ".join(map(repr, configured))
     if len(configured) == 1:
         return f"{name!r} is not configured; the configured cluster is {known}"

@@ -9,7 +9,7 @@ import logging
 import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from protocol import api_versions
 from protocol.errors import BrokerProtocolError, ProtocolError
@@ -21,7 +21,7 @@ from proxy.close import CloseReason
 from proxy.cluster_tls import tls_problem
 from proxy.exchange import Awaited, BrokerRequest, Pieces
 from proxy.flow import Assembly, Hold, ReadGate, Share
-from proxy.own_request import Nobody, OnAnswer, OwnRequest
+from proxy.own_request import Nobody, OnAnswer, OwnRequest, UnreadRequest
 from proxy.reauthentication import Reauthentication
 
 _log = logging.getLogger("zonegate.broker")
@@ -162,9 +162,17 @@ class BrokerConnection(asyncio.Protocol):
 
     async def request(self, api_key: int, version: int, message: Message) -> Message:
         """Ask something on the gateway's own behalf. Raises ProtocolError or TimeoutError."""
-        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        return await self._request(OwnRequest, BrokerRequest(api_key, version, message))
 
-        def take(answer: Message) -> None:
+    async def request_unread(self, api_key: int, version: int, message: Message) -> bytes:
+        """The same, for who reads the body of the answer himself, in turns with others."""
+        body: bytes = await self._request(UnreadRequest, BrokerRequest(api_key, version, message))
+        return body
+
+    async def _request(self, kind: type[OwnRequest], request: BrokerRequest) -> Any:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def take(answer: Any) -> None:
             if not future.done():
                 future.set_result(answer)
 
@@ -172,7 +180,7 @@ class BrokerConnection(asyncio.Protocol):
             if not future.done():
                 future.set_exception(BrokerProtocolError(detail))
 
-        own = OwnRequest(BrokerRequest(api_key, version, message), self.next_correlation_id(), take, fail)
+        own = kind(request, self.next_correlation_id(), take, fail)
         frame = own.frame()
         self.send(frame, sum(map(len, frame)), own)
         async with asyncio.timeout(REQUEST_SECONDS):

@@ -8,11 +8,13 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from protocol import api_versions
 from protocol.errors import ProtocolError
-from protocol.schema import request_struct
+from protocol.schema import Message, request_struct
+from protocol.topic_listing import METADATA_KEY, METADATA_VERSION, ListedTopic, listed_topics
 from proxy.broker import BrokerConnection, connect
 from proxy.broker_login import Upstream
 from proxy.config import ClusterConfig
@@ -25,11 +27,10 @@ REFRESH_SECONDS: Final = 5.0
 """How often the cluster is asked, and so how soon `/health/ready` notices that it is gone."""
 
 RETRY_SECONDS: Final = 1.0
-METADATA_KEY: Final = 3
-METADATA_VERSION: Final = 12
-"""The lowest version that asks by topic id, too; every Kafka since 3.1 has it."""
 TOPICS_PER_REQUEST: Final = 500
 """Each costs some 40 microseconds to read, and nobody else is served meanwhile."""
+LISTED_PER_TURN: Final = 200
+"""Topics whose names are read before others have a turn: a millisecond, with a dozen partitions each."""
 
 Address = tuple[str, int]
 
@@ -165,16 +166,24 @@ class Cluster:
             asked = topics[start : start + TOPICS_PER_REQUEST]
             yield asked, (await self._ask_metadata(asked)).topics
 
+    async def all_topics(self) -> AsyncIterator[Sequence[ListedTopic]]:
+        """Those that the cluster shows, some at a time. Raises the same."""
+        connection = await self._connected()
+        body = await connection.request_unread(METADATA_KEY, METADATA_VERSION, _metadata_request(None))
+        topics = listed_topics(body)
+        while turn := list(islice(topics, LISTED_PER_TURN)):
+            yield turn
+            await asyncio.sleep(0)
+
     async def _ask_metadata(self, topics: Sequence[str]) -> Any:
+        connection = await self._connected()
+        return await connection.request(METADATA_KEY, METADATA_VERSION, _metadata_request(topics))
+
+    async def _connected(self) -> BrokerConnection:
         async with self._opening:
             if self._connection is None or self._connection.closed:
                 self._connection = await self._open_any()
-            connection = self._connection
-        struct = request_struct(METADATA_KEY, METADATA_VERSION)
-        entry = struct.nested("topics")
-        named = tuple(entry.new(name=topic) for topic in topics)
-        request = struct.new(topics=named, allow_auto_topic_creation=False)
-        return await connection.request(METADATA_KEY, METADATA_VERSION, request)
+            return self._connection
 
     async def _open_any(self) -> BrokerConnection:
         addresses = [*self.candidates(None), *self._config.bootstrap_servers]
@@ -188,6 +197,14 @@ class Cluster:
 
     async def _open(self, address: Address) -> BrokerConnection:
         return await connect(address, self.upstream, lambda _reason, _detail: None, ReadGate(), self._share)
+
+
+def _metadata_request(topics: Sequence[str] | None) -> Message:
+    """None asks for all."""
+    struct = request_struct(METADATA_KEY, METADATA_VERSION)
+    entry = struct.nested("topics")
+    named = tuple(entry.new(name=topic) for topic in topics) if topics is not None else None
+    return struct.new(topics=named, allow_auto_topic_creation=False)
 
 
 class BrokerView:

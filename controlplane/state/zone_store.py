@@ -3,25 +3,27 @@
 import asyncio
 import secrets
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import time
 from typing import Protocol
 
 from controlplane.authentication_modes import NO_PASSWORDS
-from controlplane.client_properties import client_properties
-from controlplane.partner_zone import PartnerZone, rule_violations
+from controlplane.client_properties import client_access, client_properties
+from controlplane.partner_zone import PartnerZone, rule_violations, unknown_cluster
 from controlplane.problems import did_you_mean, field_name
 from controlplane.state.api_keys import ApiKeys
 from controlplane.state.liveness import Liveness
 from controlplane.state.log import StateLog, StoredZone, manifest_of
 from controlplane.state.records import CredentialRecord, GatewayRecord, ZoneRecord
-from controlplane.state.status import ClusterReport, zone_status
+from controlplane.state.status import ClusterReport, zone_conditions, zone_status
 from controlplane.state.writer import Write
 from controlplane.times import format_time, format_unix_time
 from controlplane.zone_service import (
     ApiKeyView,
+    ClientAccess,
+    Condition,
     Conflict,
     CredentialView,
     GatewayView,
@@ -35,6 +37,7 @@ from controlplane.zone_service import (
     ZoneView,
 )
 from policies.credentials import Credential, hash_password, new_password, new_salt, scram_keys
+from protocol.errors import ProtocolError
 from proxy.config import GatewayConfig
 
 
@@ -49,6 +52,8 @@ class Surroundings:
     """The user of the section passthrough."""
     report: Callable[[str], ClusterReport | None]
     """What was found on the cluster that a zone names."""
+    topics: Callable[[str], Awaitable[Sequence[str]]]
+    """Those of such a cluster that zones can share, asked now. Raises OSError, TimeoutError, ProtocolError."""
 
 
 class Source(Protocol):
@@ -105,6 +110,12 @@ class ZoneStore:
 
     def zone(self, name: str) -> ZoneView:
         return self._view(self._stored(name))
+
+    def conditions(self, name: str) -> Sequence[Condition]:
+        stored = self._stored(name)
+        live = [each.record for each in self._liveness.live()]
+        report = self._around.report(stored.resource.spec.cluster)
+        return zone_conditions(stored, live, report, self._log.unreadable.get(name))
 
     async def upsert(
         self, resource: PartnerZone, dry_run: bool = False, version: int | None = None
@@ -255,8 +266,26 @@ class ZoneStore:
         return CredentialView(record.id, record.zone, record.created, expires, used, state)
 
     def kafka_configuration(self, name: str) -> str:
+        return client_properties(self.access(name), self._stored(name).resource.mode)
+
+    def access(self, name: str) -> ClientAccess | None:
         resource = self._stored(name).resource
-        return client_properties(self._around.config.listeners, resource.mode, resource.spec.service_account or "")
+        return client_access(self._around.config.listeners, resource.mode, resource.spec.service_account or "")
+
+    # clusters
+
+    def clusters(self) -> Sequence[str]:
+        return self._around.clusters or ()
+
+    async def cluster_topics(self, cluster: str) -> Sequence[str]:
+        known = self._around.clusters
+        if known is not None and cluster not in known:
+            raise InvalidRequest(f"cluster: {unknown_cluster(cluster, known)}")
+        try:
+            return await self._around.topics(cluster)
+        except (OSError, TimeoutError, ProtocolError) as error:
+            problem = str(error) or "the brokers did not answer in time"
+            raise Unavailable(f"cluster {cluster!r} is out of reach: {problem}") from None
 
     # the gateways and the state
 

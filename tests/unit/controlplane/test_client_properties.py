@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.client_properties import HIDDEN_PASSWORD, client_properties
+from controlplane.client_properties import HIDDEN_PASSWORD, client_access, client_properties
 from controlplane.jaas import parse_login
+from controlplane.zone_service import ClientAccess
 from policies.zone import AuthenticationMode
 from proxy.config import ListenerConfig
 
@@ -21,6 +22,10 @@ def listener(**fields: Any) -> ListenerConfig:
 PLAINTEXT = listener()
 TLS = listener(security_protocol="SASL_SSL", mechanisms=("PLAIN", "SCRAM-SHA-512", "OAUTHBEARER"), port=9194)
 MUTUAL = listener(security_protocol="SSL", mechanisms=(), port=9294)
+
+
+def properties(listeners: list[ListenerConfig], mode: AuthenticationMode, account: str) -> str:
+    return client_properties(client_access(listeners, mode, account), mode)
 
 
 def value_in_java(raw: str) -> str:
@@ -70,7 +75,7 @@ def read(text: str) -> dict[str, str]:
 def test_the_first_listener_that_lets_the_mode_in(
     mode: AuthenticationMode, listeners: list[ListenerConfig], expected: tuple[str, str, str | None]
 ) -> None:
-    found = read(client_properties(listeners, mode, "johndoe"))
+    found = read(properties(listeners, mode, "johndoe"))
     assert (found["bootstrap.servers"], found["security.protocol"], found.get("sasl.mechanism")) == expected
     assert ("ssl.keystore.location" in found) == (mode == "MTLS")
     assert ("sasl.jaas.config" in found) == (mode != "MTLS")
@@ -80,25 +85,38 @@ def test_the_first_listener_that_lets_the_mode_in(
     ("mode", "listeners"), [("MTLS", [PLAINTEXT, TLS]), ("OAUTHBEARER", [PLAINTEXT]), ("PLAIN", [MUTUAL])]
 )
 def test_where_no_listener_does_it_says_so(mode: AuthenticationMode, listeners: list[ListenerConfig]) -> None:
-    text = client_properties(listeners, mode, "johndoe")
+    text = properties(listeners, mode, "johndoe")
     assert text == f"# No listener of the gateway lets clients sign in as {mode} wants it.\n"
 
 
+def test_how_its_clients_get_in() -> None:
+    assert client_access([MUTUAL, TLS], "PLAIN", "joe") == ClientAccess(
+        "gw.example.com:9194", "SASL_SSL", "PLAIN", "joe"
+    )
+    assert client_access([MUTUAL], "MTLS", "joe") == ClientAccess("gw.example.com:9294", "SSL", None, "joe")
+    assert client_access([MUTUAL], "PLAIN", "joe") is None
+
+
+def test_with_a_password() -> None:
+    text = client_properties(client_access([PLAINTEXT], "PLAIN", "joe"), "PLAIN", 'p"\\ä')
+    assert parse_login(read(text)["sasl.jaas.config"]).password == 'p"\\ä'
+
+
 def test_login_modules() -> None:
-    scram = read(client_properties([listener(mechanisms=("SCRAM-SHA-512",))], "PLAIN", "joe"))["sasl.jaas.config"]
+    scram = read(properties([listener(mechanisms=("SCRAM-SHA-512",))], "PLAIN", "joe"))["sasl.jaas.config"]
     assert parse_login(scram).scram
-    bearer = read(client_properties([TLS], "OAUTHBEARER", "joe"))["sasl.jaas.config"]
+    bearer = read(properties([TLS], "OAUTHBEARER", "joe"))["sasl.jaas.config"]
     assert bearer == "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;"
 
 
 def test_quotes_and_backslashes_in_a_file() -> None:
-    text = client_properties([PLAINTEXT], "PLAIN", 'a\\b"c é')
+    text = properties([PLAINTEXT], "PLAIN", 'a\\b"c é')
     assert r'username="a\\\\b\\"c \u00e9"' in text
 
 
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1))
 def test_java_reads_the_account_as_it_is(account: str) -> None:
-    text = client_properties([PLAINTEXT], "PLAIN", account)
+    text = properties([PLAINTEXT], "PLAIN", account)
     assert text.isascii()
     login = parse_login(read(text)["sasl.jaas.config"])
     assert (login.username, login.password) == (account, HIDDEN_PASSWORD)

@@ -91,7 +91,8 @@ class FakeBroker:
                 return struct.new(error_code=58, error_message="Authentication failed")
         if got.key == METADATA:
             broker = struct.nested("brokers").new(node_id=1, host=self.address[0], port=self.address[1])
-            entry, asked = struct.nested("topics"), [topic.name for topic in got.message.topics or ()]
+            entry, named = struct.nested("topics"), got.message.topics
+            asked = [topic.name for topic in named] if named is not None else [*self.topics]
             topics = tuple(
                 entry.new(name=name, error_code=self.topics[name], topic_id=name.encode().ljust(16))
                 for name in asked

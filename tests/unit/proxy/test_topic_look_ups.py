@@ -1,4 +1,6 @@
-"""What a cluster tells of topics that are asked for by name."""
+"""What a cluster tells of topics that are asked for by name, and of all."""
+
+import asyncio
 
 import pytest
 
@@ -26,3 +28,39 @@ async def test_ids_of_those_that_are_shown_and_codes_of_those_that_are_not(
         finally:
             assert cluster._connection is not None
             cluster._connection.abort()
+
+
+async def test_all_topics_in_turns_with_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LISTED_PER_TURN", 3)
+    async with FakeBroker() as broker:
+        broker.topics = {**{f"t{n}": 0 for n in range(7)}, "hidden": 29}
+        config = ClusterConfig(bootstrap_servers=(broker.address,))
+        cluster = Cluster(config, MemoryBudget(2**20).share(""), GatewayMetrics())
+        turns: list[None] = []
+        other = asyncio.create_task(_counting(turns))
+        try:
+            found, turns_seen = [], []
+            async for topics in cluster.all_topics():
+                found += [(topic.name, topic.error_code) for topic in topics]
+                turns_seen.append(len(turns))
+            assert found == list(broker.topics.items())
+            assert len(set(turns_seen)) == 3, "somebody else had a turn after each"
+            assert await cluster.topic_errors(["hidden"]) == {"hidden": 29}, "the connection goes on"
+        finally:
+            other.cancel()
+            assert cluster._connection is not None
+            cluster._connection.abort()
+
+
+async def test_a_cluster_out_of_reach_tells_of_no_topics() -> None:
+    async with FakeBroker() as broker:
+        config = ClusterConfig(bootstrap_servers=(broker.address,))
+    cluster = Cluster(config, MemoryBudget(2**20).share(""), GatewayMetrics())
+    with pytest.raises(OSError, match=str(broker.address[1])):
+        _ = [topics async for topics in cluster.all_topics()]
+
+
+async def _counting(turns: list[None]) -> None:
+    while True:
+        turns.append(None)
+        await asyncio.sleep(0)

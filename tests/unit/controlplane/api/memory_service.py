@@ -8,11 +8,14 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from controlplane.authentication_modes import NO_PASSWORDS
-from controlplane.partner_zone import PartnerZone, rule_violations
+from controlplane.client_properties import client_access, client_properties
+from controlplane.partner_zone import PartnerZone, rule_violations, unknown_cluster
 from controlplane.problems import field_name
 from controlplane.times import format_time, format_unix_time
 from controlplane.zone_service import (
     ApiKeyView,
+    ClientAccess,
+    Condition,
     Conflict,
     CredentialView,
     GatewayView,
@@ -27,9 +30,15 @@ from controlplane.zone_service import (
     ZoneView,
 )
 from policies.credentials import Credential, hash_password, new_password
+from proxy.config import ListenerConfig
 
 KEY = "the-key-of-the-tests"
 """Opens the API from the beginning."""
+
+LISTENERS = (
+    ListenerConfig(advertised_host="gateway"),
+    ListenerConfig(name="tls", advertised_host="gateway", port=9194, security_protocol="SSL", mechanisms=()),
+)
 
 KEY_VIEW = ApiKeyView("11111111-2222-4333-8444-555555555555", "tests", "2025-01-27T12:55:05Z")
 
@@ -45,6 +54,13 @@ class MemoryService:
         self.failure: Exception | None = None
         """Raised by the next writes: a mistake of the service's own."""
         self.gateway_views: list[GatewayView] = []
+        self.topics: dict[str, Sequence[str]] = {}
+        """Of each cluster; one that isn't among them has none."""
+        self.cluster_problem = ""
+        """While this says something, no cluster tells of its topics."""
+        self.conditions_of: dict[str, Sequence[Condition]] = {}
+        """Of zones; others have one, which says what their status says."""
+        self.no_access = False
         self._zones: dict[str, ZoneView] = {}
         self._credentials: dict[str, tuple[Credential, str | None]] = {}
         self._keys: dict[str, tuple[ApiKeyView, str]] = {KEY_VIEW.id: (KEY_VIEW, KEY)}
@@ -66,6 +82,11 @@ class MemoryService:
         if name not in self._zones:
             raise NotFound(f"there is no zone {name!r}")
         return self._zones[name]
+
+    def conditions(self, name: str) -> Sequence[Condition]:
+        view = self.zone(name)
+        met = {Status.READY: True, Status.FAILED: False, Status.PENDING: None}[view.status]
+        return self.conditions_of.get(name, [Condition("In force", met, view.failed_reason or view.status.lower())])
 
     async def upsert(
         self, resource: PartnerZone, dry_run: bool = False, version: int | None = None
@@ -133,12 +154,23 @@ class MemoryService:
         return self._credential_view(*self._credentials.pop(credential))
 
     def kafka_configuration(self, name: str) -> str:
-        account = self.zone(name).resource.spec.service_account
-        module = "org.apache.kafka.common.security.plain.PlainLoginModule"
-        return (
-            "bootstrap.servers=gateway:9094\nsecurity.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\n"
-            f'sasl.jaas.config={module} required username="{account}" password="***************";\n'
-        )
+        return client_properties(self.access(name), self.zone(name).resource.mode)
+
+    def access(self, name: str) -> ClientAccess | None:
+        resource = self.zone(name).resource
+        return None if self.no_access else client_access(LISTENERS, resource.mode, resource.spec.service_account or "")
+
+    # clusters
+
+    def clusters(self) -> Sequence[str]:
+        return self.cluster_ids or ()
+
+    async def cluster_topics(self, cluster: str) -> Sequence[str]:
+        if self.cluster_ids is not None and cluster not in self.cluster_ids:
+            raise InvalidRequest(f"cluster: {unknown_cluster(cluster, self.cluster_ids)}")
+        if self.cluster_problem:
+            raise Unavailable(f"cluster {cluster!r} is out of reach: {self.cluster_problem}")
+        return sorted(self.topics.get(cluster, ()))
 
     # zonegate itself
 

@@ -34,15 +34,21 @@ class Node:
         self.problem = ""
         self.now = 0.0
         self.reports: dict[str, ClusterReport] = {}
+        self.cluster_topics: dict[str, Sequence[str]] = {}
+        self.cluster_error: Exception | None = None
         self.liveness = Liveness(self.log, lambda: self.now)
         config = GatewayConfig(
             listeners=(ListenerConfig(advertised_host="gateway.example.com"),),
             clusters=(ClusterConfig(bootstrap_servers=(("broker", 9092),)),),
         )
         keys = ApiKeys(self.log, self, KEY)
-        self.store = ZoneStore(
-            self, self, self.liveness, keys, Surroundings(config, clusters, admin, lambda name: self.reports.get(name))
-        )
+        around = Surroundings(config, clusters, admin, lambda name: self.reports.get(name), self._topics)
+        self.store = ZoneStore(self, self, self.liveness, keys, around)
+
+    async def _topics(self, cluster: str) -> Sequence[str]:
+        if self.cluster_error is not None:
+            raise self.cluster_error
+        return self.cluster_topics[cluster]
 
     def read(self) -> None:
         for offset, key, value in self.topic.records:

@@ -9,7 +9,16 @@ import pytest
 from controlplane.partner_zone import PartnerZone
 from controlplane.state.log import compacted
 from controlplane.state.status import ClusterReport
-from controlplane.zone_service import Conflict, InvalidRequest, NotFound, Stale, Status, Unavailable, Upserted
+from controlplane.zone_service import (
+    ClientAccess,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    Stale,
+    Status,
+    Unavailable,
+    Upserted,
+)
 from policies.credentials import verify_password
 from tests.unit.controlplane.state.edits import Topic, manifest
 from tests.unit.controlplane.state.memory import KEY, Node, gateway_record
@@ -212,6 +221,39 @@ async def test_the_status_follows_gateways_and_cluster() -> None:
     assert node.store.zone("a").status is Status.PENDING, "the gateway has not told of itself for long"
 
 
+async def test_the_conditions_follow_them_too() -> None:
+    node = Node(Topic())
+    await node.store.upsert(zone())
+    node.reports["partner1"] = ClusterReport("", {"kafka-topic-a": False})
+    node.hear(gateway_record(0))
+    assert {each.name for each in node.store.conditions("a") if not each.met} == {"Topics"}
+    node.reports["partner1"] = ClusterReport("", {"kafka-topic-a": True})
+    assert all(each.met for each in node.store.conditions("a"))
+    node.now = 60.0
+    assert [each.met for each in node.store.conditions("a") if each.name == "Gateways"] == [None]
+    with pytest.raises(NotFound):
+        node.store.conditions("b")
+
+
+async def test_topics_to_choose_from() -> None:
+    node = Node(Topic(), clusters=("east", "west"))
+    assert node.store.clusters() == ("east", "west")
+    node.cluster_topics["west"] = ["a", "b"]
+    assert await node.store.cluster_topics("west") == ["a", "b"]
+    with pytest.raises(InvalidRequest, match=r"^cluster: 'wets' is not configured; .*; did you mean 'west'\?$"):
+        await node.store.cluster_topics("wets")
+    for error, words in ((OSError("refused"), "refused"), (TimeoutError(), "the brokers did not answer in time")):
+        node.cluster_error = error
+        with pytest.raises(Unavailable, match=f"cluster 'west' is out of reach: {words}"):
+            await node.store.cluster_topics("west")
+
+
+async def test_where_any_name_of_a_cluster_will_do() -> None:
+    node = Node(Topic())
+    node.cluster_topics["whatever"] = ["a"]
+    assert (node.store.clusters(), await node.store.cluster_topics("whatever")) == ((), ["a"])
+
+
 async def test_gateways_tell_what_they_serve_and_lack() -> None:
     node = Node(Topic())
     await node.store.upsert(zone())
@@ -250,6 +292,9 @@ async def test_what_a_partner_needs() -> None:
         "sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required "
         'username="johndoe" password="***************";\n'
     )
+    assert node.store.access("a") == ClientAccess("gateway.example.com:9094", "SASL_PLAINTEXT", "PLAIN", "johndoe")
+    with pytest.raises(NotFound):
+        node.store.access("b")
 
 
 async def test_before_the_topic_was_read_nothing_is_said_of_what_it_holds() -> None:
