@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from controlplane.settings_fields import Address, HostPort, Section
+from controlplane.settings_fields import Address, HostPort, Password, Section, UserName
 from policies.names import STATE_TOPICS, check_topic_name
 
 MIN_API_KEY: Final = 16
@@ -31,8 +31,16 @@ def _check_api_key(key: SecretStr) -> SecretStr:
 StateTopicName = Annotated[str, AfterValidator(_check_state_topic)]
 
 
+class ConsoleAdmin(Section):
+    """Who signs in to the console's pages with a password."""
+
+    username: UserName = Field(examples=["admin"])
+    password: Password = Field(repr=False)
+
+
 class ConsoleSettings(Section):
-    """Where the REST API is, and the key to begin with."""
+    """Where the REST API and the pages are, and who gets in to begin with."""
 
     listen: Address = HostPort("0.0.0.0", 8080)  # noqa: S104 - so do people and their tools
     api_key: Annotated[SecretStr, AfterValidator(_check_api_key)] | None = Field(default=None, repr=False)
+    admin: ConsoleAdmin | None = None

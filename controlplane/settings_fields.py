@@ -1,12 +1,18 @@
 """What sections of the settings are made of: kinds of values, with their complaints."""
 
+import re
 from typing import Annotated, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from policies.principal_mapping import PrincipalMapper
 
 MAX_PORT = 65535
+
+MIN_PASSWORD = 16
+"""Characters of an admin's: whoever has something that is signed with a key made from it can try passwords at home."""
+
+_USERNAME = re.compile(r"[a-zA-Z0-9_.@-]{1,64}", re.ASCII)
 
 
 class HostPort(NamedTuple):
@@ -70,6 +76,21 @@ def check_mapping_rules(rules: str) -> str:
     return rules
 
 
+def _check_username(name: str) -> str:
+    if not _USERNAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a user name; use 1 to 64 letters, digits, '_', '.', '@' and '-'")
+    return name
+
+
+def _check_password(password: SecretStr) -> SecretStr:
+    length = len(password.get_secret_value())
+    if length < MIN_PASSWORD:
+        raise ValueError(f"has {length} characters; use at least {MIN_PASSWORD}, for example 'openssl rand -base64 24'")
+    return password
+
+
+UserName = Annotated[str, AfterValidator(_check_username)]
+Password = Annotated[SecretStr, AfterValidator(_check_password)]
 Port = Annotated[int, BeforeValidator(parse_port)]
 Address = Annotated[HostPort, BeforeValidator(parse_address)]
 Servers = Annotated[tuple[HostPort, ...], BeforeValidator(_parse_servers)]

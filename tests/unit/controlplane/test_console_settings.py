@@ -8,6 +8,7 @@ from tests.unit.controlplane.test_settings import errors_of
 
 CLUSTER = "cluster: {bootstrap.servers: 'a:1'}\n"
 KEY = "0123456789abcdef"
+PASSWORD = "a-password-for-pages"
 
 
 def test_what_is_there_without_a_word(write: WriteFile) -> None:
@@ -27,6 +28,19 @@ def test_the_key_may_come_from_the_environment_and_is_not_shown(write: WriteFile
     assert KEY not in str(settings.model_dump())
 
 
+def test_an_admin_of_the_file_and_of_the_environment(write: WriteFile) -> None:
+    assert load_settings(write("zonegate.yaml", CLUSTER), {}).console.admin is None
+    for text, environment in (
+        (f"console: {{admin: {{username: ann, password: {PASSWORD}}}}}\n", {}),
+        ("", {"ZONEGATE_CONSOLE_ADMIN_USERNAME": "ann", "ZONEGATE_CONSOLE_ADMIN_PASSWORD": PASSWORD}),
+    ):
+        settings = load_settings(write("zonegate.yaml", CLUSTER + text), environment)
+        assert settings.console.admin is not None
+        assert settings.console.admin.username == "ann"
+        assert settings.console.admin.password.get_secret_value() == PASSWORD
+        assert PASSWORD not in repr(settings) + str(settings.model_dump())
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
@@ -42,6 +56,15 @@ def test_the_key_may_come_from_the_environment_and_is_not_shown(write: WriteFile
             'console: {api_key: "0123456789abcde\\t"}',
             "console.api_key: must be printable ASCII, since it travels in an HTTP header",
         ),
+        (
+            "console: {admin: {username: ann, password: too-short}}",
+            "console.admin.password: has 9 characters; use at least 16, for example 'openssl rand -base64 24'",
+        ),
+        (
+            "console: {admin: {username: 'a:n', password: 0123456789abcdex}}",
+            "console.admin.username: 'a:n' is not a user name; use 1 to 64 letters, digits, '_', '.', '@' and '-'",
+        ),
+        ("console: {admin: {username: ann}}", "console.admin.password: is missing; add it"),
         ("state_topic: zonegate", "state_topic: 'zonegate' must begin with _zonegate, so that no zone can share it"),
         ("state_topic: _zonegate/x", "state_topic: "),
     ],

@@ -187,6 +187,8 @@ def test_the_variables() -> None:
         "ZONEGATE_WORKERS",
         "ZONEGATE_CONSOLE_LISTEN",
         "ZONEGATE_CONSOLE_API_KEY",
+        "ZONEGATE_CONSOLE_ADMIN_USERNAME",
+        "ZONEGATE_CONSOLE_ADMIN_PASSWORD",
         "ZONEGATE_STATE_TOPIC",
     ]
 
