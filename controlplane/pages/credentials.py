@@ -7,7 +7,7 @@ from typing import Final
 from starlette.responses import Response
 
 from controlplane.api.audit import TOKEN_CREATE, TOKEN_REVOKE, Change
-from controlplane.client_snippets import snippets
+from controlplane.client_snippets import client_snippets
 from controlplane.credential_file import DEFAULT_VALIDITY
 from controlplane.http_requests import HttpProblem
 from controlplane.pages.desk import Desk, Page, redirect
@@ -71,7 +71,7 @@ class Credentials:
             account=view.resource.spec.service_account,
             password=issued.password,
             expires=format_unix_time(expires) if expires is not None else None,
-            snippets=snippets(access, view.resource.mode, issued.password, view.resource.spec.topics[0].name)
+            snippets=client_snippets(access, issued.password, view.resource.spec.topics[0].name)
             if access is not None
             else (),
         )
