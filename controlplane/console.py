@@ -1,4 +1,5 @@
-"""The console of a control plane: its REST API and its pages, over the state topic, in a gateway's process or in one of its own."""
+"""The console of a control plane: its REST API and its pages, over the state topic, in a gateway's process or in one of
+its own."""
 
 import asyncio
 import contextlib
