@@ -14,6 +14,7 @@ from controlplane.start_errors import StartError
 from controlplane.state import follower as follower_module
 from controlplane.state.client import StateClient
 from controlplane.state.topic import UnusableTopic
+from controlplane.zone_service import Unavailable
 from proxy.audit import Audit
 from tests.unit.controlplane.state.edits import edit
 from tests.unit.controlplane.state.fake_topic import FakeTopic, until
@@ -69,6 +70,13 @@ async def test_it_answers_from_the_topic_and_tells_of_the_cluster(world: World) 
         assert reason.startswith("cluster 'partner1' is out of reach: 127.0.0.1:")
         world.stopping.set()
         world.topic.append(b"other/key", b"{}")
+
+
+async def test_topics_of_a_cluster_that_is_out_of_reach(world: World) -> None:
+    """Its only one has no id, so that any name means it."""
+    assert world.console.service.clusters() == ()
+    with pytest.raises(Unavailable, match=r"^cluster 'partner1' is out of reach: 127\.0\.0\.1:"):
+        await world.console.service.cluster_topics("partner1")
 
 
 async def test_records_of_gateways_that_are_gone_are_removed_although_nobody_edits(
