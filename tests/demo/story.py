@@ -245,6 +245,9 @@ def invite(stage: Stage, screen: Screen, password: str) -> None:
         f"zonegate delete PartnerZone {ZONE}",
         "bold",
     )
+    screen.say(
+        f"\nOr look at the web console: http://localhost:{stage.ports.console}\nSign in with the API key {stage.api_key}"
+    )
     screen.say("\nCtrl-C here ends everything and removes the folder.")
 
 
