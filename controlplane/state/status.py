@@ -77,7 +77,8 @@ def zone_conditions(
         _reach(zone, cluster),
         _existence(zone, cluster),
     ]
-    return [_failed(each.name, faults[each.name]) if each.name in faults else each for each in known]
+    told = [_failed(each.name, faults[each.name]) if each.name in faults else each for each in known]
+    return [Condition(each.name, each.met, _sentence(each.detail)) for each in told]
 
 
 # faults
@@ -150,8 +151,12 @@ def _is_looked_up(zone: StoredZone, cluster: ClusterReport | None) -> bool:
 
 def _failed(name: str, reasons: Sequence[str]) -> Condition:
     more = f"; and {len(reasons) - SHOWN_GATEWAYS} more" if len(reasons) > SHOWN_GATEWAYS else ""
-    shown = "; ".join(reasons[:SHOWN_GATEWAYS]) + more
-    return Condition(name, False, f"{shown}. {_REMEDIES[name]}" if name in _REMEDIES else shown)
+    shown = _sentence("; ".join(reasons[:SHOWN_GATEWAYS]) + more)
+    return Condition(name, False, f"{shown} {_REMEDIES[name]}" if name in _REMEDIES else shown)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _stored(zone: StoredZone) -> Condition:
@@ -163,7 +168,7 @@ def _liveness(gateways: Sequence[GatewayRecord]) -> Condition:
     count = len({gateway.gateway for gateway in gateways})
     if not count:
         return Condition(
-            GATEWAYS, None, "No gateway tells of itself. Start one, or see that it reaches the state topic."
+            GATEWAYS, None, "no gateway tells of itself. Start one, or see that it reaches the state topic"
         )
     return Condition(GATEWAYS, True, "1 gateway is live" if count == 1 else f"{count} gateways are live")
 
@@ -171,7 +176,7 @@ def _liveness(gateways: Sequence[GatewayRecord]) -> Condition:
 def _in_force(zone: StoredZone, gateways: Sequence[GatewayRecord]) -> Condition:
     every = {gateway.gateway for gateway in gateways}
     if not every:
-        return Condition(IN_FORCE, None, "It will be as soon as a gateway is live.")
+        return Condition(IN_FORCE, None, "it will be as soon as a gateway is live")
     lagging = [gateway for gateway in gateways if gateway.applied < zone.offset]
     if not lagging:
         return Condition(IN_FORCE, True, "on the only gateway" if len(every) == 1 else f"on all {len(every)} gateways")
@@ -179,26 +184,26 @@ def _in_force(zone: StoredZone, gateways: Sequence[GatewayRecord]) -> Condition:
     more = f" and {len(lagging) - SHOWN_GATEWAYS} more" if len(lagging) > SHOWN_GATEWAYS else ""
     who = ", ".join(_who(gateway) for gateway in lagging[:SHOWN_GATEWAYS]) + more
     have = f"on {len(every - behind)} of {len(every)} gateway{'' if len(every) == 1 else 's'}"
-    return Condition(IN_FORCE, None, f"{have}. Not yet on {who}: wait, or look at what it logs.")
+    return Condition(IN_FORCE, None, f"{have}. Not yet on {who}: wait, or look at what it logs")
 
 
 def _sign_in(zone: StoredZone, gateways: Sequence[GatewayRecord]) -> Condition:
     if not _all_serve(zone, gateways):
-        return Condition(SIGN_IN, None, "It is known once this version is in force.")
-    return Condition(SIGN_IN, True, f"Clients can sign in with {_SIGN_INS[zone.resource.mode]}.")
+        return Condition(SIGN_IN, None, "it is known once this version is in force")
+    return Condition(SIGN_IN, True, f"clients can sign in with {_SIGN_INS[zone.resource.mode]}")
 
 
 def _reach(zone: StoredZone, cluster: ClusterReport | None) -> Condition:
     name = zone.resource.spec.cluster
     if cluster is None:
-        return Condition(CLUSTER, None, f"Nobody has looked at cluster {name!r} yet.")
+        return Condition(CLUSTER, None, f"nobody has looked at cluster {name!r} yet")
     return Condition(CLUSTER, True, f"cluster {name!r} answers")
 
 
 def _existence(zone: StoredZone, cluster: ClusterReport | None) -> Condition:
     if cluster is not None and cluster.problem:
-        return Condition(TOPICS, None, "They can't be looked up while the cluster is out of reach.")
+        return Condition(TOPICS, None, "they can't be looked up while the cluster is out of reach")
     if not _is_looked_up(zone, cluster):
-        return Condition(TOPICS, None, "They are being looked up on the cluster.")
+        return Condition(TOPICS, None, "they are being looked up on the cluster")
     count = len({topic.backing_topic for topic in zone.resource.spec.topics})
     return Condition(TOPICS, True, "the backing topic exists" if count == 1 else f"all {count} backing topics exist")
