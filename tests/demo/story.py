@@ -245,9 +245,8 @@ def invite(stage: Stage, screen: Screen, password: str) -> None:
         f"zonegate delete PartnerZone {ZONE}",
         "bold",
     )
-    screen.say(
-        f"\nOr look at the web console: http://localhost:{stage.ports.console}\nSign in with the API key {stage.api_key}"
-    )
+    screen.say("\nOr in a browser, in the web console:\n")
+    screen.output(f"http://localhost:{stage.ports.console}    (API key: {stage.api_key})", "bold")
     screen.say("\nCtrl-C here ends everything and removes the folder.")
 
 
