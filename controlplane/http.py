@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.types import ASGIApp
 
 from controlplane.http_requests import HttpProblem
 from controlplane.passthrough_http import AdminDesk, TokenAudit, TokenIssuer, create_router
@@ -111,7 +112,7 @@ class _Server(uvicorn.Server):
 class AdminServer:
     """Serves an application at an address until it is stopped."""
 
-    def __init__(self, app: FastAPI, address: HostPort) -> None:
+    def __init__(self, app: ASGIApp, address: HostPort) -> None:
         config = uvicorn.Config(
             app,
             log_config=None,
