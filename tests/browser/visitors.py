@@ -14,6 +14,8 @@ HEIGHTS = {WIDE: 800, NARROW: 844}
 WAIT_SECONDS = 15.0
 """For what a page shows at once, on a machine that others use as well; Kafka's part has deadlines of its own."""
 
+expect.set_options(WAIT_SECONDS * 1000)
+
 
 class Visitors:
     """Makes them for one console, and watches all that they see."""
