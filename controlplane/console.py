@@ -1,4 +1,4 @@
-"""The console of a control plane: its REST API, over the state topic, in a gateway's process or in one of its own."""
+"""The console of a control plane: its REST API and its pages, over the state topic, in a gateway's process or in one of its own."""
 
 import asyncio
 import contextlib
@@ -17,6 +17,8 @@ from controlplane.api.audit import AuditLog
 from controlplane.http import AdminServer
 from controlplane.inputs import Inputs, Sources
 from controlplane.logs import configure_logging
+from controlplane.pages.app import Site, create_pages
+from controlplane.pages.sign_in import Admin
 from controlplane.process import alongside, handle_signals, start_admin
 from controlplane.settings import Settings
 from controlplane.start_errors import StartError
@@ -27,6 +29,7 @@ from controlplane.state.status import ClusterReport
 from controlplane.state.topic import UnusableTopic
 from controlplane.state.topic_names import TopicNames
 from controlplane.state.zone_store import Surroundings, ZoneStore
+from controlplane.zone_activity import Activity, NotTold
 from proxy.audit import Audit
 from proxy.cluster import Cluster
 from proxy.flow import MemoryBudget
@@ -63,7 +66,11 @@ class Console:
         assert key is not None, "checked at the start"
         keys = ApiKeys(client.log, client.writer, key.get_secret_value())
         self.service = ZoneStore(client.follower, client.writer, client.liveness, keys, around)
-        self._app = create_api(self.service, audit)
+        self.activity: Activity = NotTold()
+        admin = settings.console.admin
+        login = Admin(admin.username, admin.password.get_secret_value()) if admin is not None else None
+        pages = create_pages(self.service, self.activity, audit, key.get_secret_value(), login)
+        self._app = Site(create_api(self.service, audit), pages)
 
     def _cluster(self, name: str) -> str:
         """The id of the cluster that a zone means by this name; a single one without an id serves all."""
@@ -83,7 +90,7 @@ class Console:
         """Raises StartError."""
         server = start_admin(self._app, self._settings.console.listen, "console.listen")
         extra = {"event": "console_ready", "listen": str(self._settings.console.listen)}
-        logger.info("the REST API is ready", extra=extra)
+        logger.info("the console is ready", extra=extra)
         closing = asyncio.create_task(_close(server, stopping), name="close the REST API")
         try:
             async with alongside(self._look_after(), "looking after the clusters", stopping):

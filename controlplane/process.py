@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from controlplane.http import AdminServer
 from controlplane.problems import field_name
@@ -28,7 +28,7 @@ def say_ready(settings: Settings, **extra: object) -> None:
     logger.info("gateway is ready", extra=where | extra)
 
 
-def start_admin(app: FastAPI, address: HostPort, setting: str = "admin_listen") -> AdminServer:
+def start_admin(app: ASGIApp, address: HostPort, setting: str = "admin_listen") -> AdminServer:
     """Raises StartError, which names the setting that the address comes from."""
     admin = AdminServer(app, address)
     try:

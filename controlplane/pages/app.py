@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from controlplane.api.audit import ApiAudit, AuditLog
 from controlplane.pages import static_files
+from controlplane.pages.credentials import Credentials
 from controlplane.pages.desk import Desk, Page, endpoint, redirect
 from controlplane.pages.gateways import Gateways
 from controlplane.pages.rendering import Renderer
@@ -24,6 +25,7 @@ from controlplane.pages.sessions import Sessions, session_secret
 from controlplane.pages.sign_in import Admin, SignIn
 from controlplane.pages.visits import Visit
 from controlplane.pages.zone_list import ZoneList
+from controlplane.pages.zone_page import ZonePage
 from controlplane.zone_activity import Activity
 from controlplane.zone_service import ZoneService
 
@@ -47,6 +49,8 @@ def create_pages(
         Page("GET", "/", _home),
         *SignIn(desk, admin).pages(),
         *ZoneList(desk).pages(),
+        *Credentials(desk).pages(),
+        *ZonePage(desk).pages(),
         *Gateways(desk).pages(),
         *static_files.pages(),
     )

@@ -1,5 +1,6 @@
 """Pages from templates: what all of them have in common, and how values are written for people."""
 
+import base64
 import hashlib
 import importlib.metadata
 from collections.abc import Callable, Mapping
@@ -7,11 +8,12 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Final
-from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from controlplane.pages.charts import share
+from controlplane.pages.visits import zone_address
 from controlplane.times import parse_time
 
 HEADERS: Final = {
@@ -52,9 +54,14 @@ class Renderer:
             "ago": self.ago,
             "time": time_text,
             "iso": iso_text,
-            "part": lambda text: quote(str(text), safe=""),
+            "download": download_address,
         }
-        self._environment.globals |= {"static": static_path, "version": importlib.metadata.version("zonegate")}
+        self._environment.globals |= {
+            "static": static_path,
+            "zone_address": zone_address,
+            "share": share,
+            "version": importlib.metadata.version("zonegate"),
+        }
 
     def page(self, template: str, values: Mapping[str, object], status: int = 200) -> HTMLResponse:
         text = self._environment.get_template(template).render(values)
@@ -103,6 +110,11 @@ def time_text(when: float | str) -> str:
 
 def iso_text(when: float | str) -> str:
     return datetime.fromtimestamp(_unix(when), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def download_address(text: str) -> str:
+    """Of a link that saves this text: it is in the page, so that nobody has to ask for a secret again."""
+    return f"data:application/octet-stream;base64,{base64.b64encode(text.encode()).decode()}"
 
 
 def _unix(when: float | str) -> float:

@@ -52,6 +52,11 @@ class Visit:
         return str(self.request.path_params[parameter])
 
     @property
+    def zone(self) -> str:
+        """The name of the zone that the address is about."""
+        return self.path("zone").removeprefix(":")
+
+    @property
     def peer(self) -> str:
         return peer(self.request)
 
@@ -64,6 +69,12 @@ class Visit:
     def is_secure(self) -> bool:
         """Whether the browser speaks TLS, to us or to a proxy before us. Whoever lies about it harms only himself."""
         return "https" in (self.request.url.scheme, self.request.headers.get("x-forwarded-proto", ""))
+
+
+def zone_address(name: str) -> str:
+    """The path of a zone's page. Zones may have names that mean something else in a path: a colon, which no name has,
+    sets them apart."""
+    return f"/zones/{':' if name in ('.', '..', 'new') else ''}{name}"
 
 
 async def read_form(request: Request) -> Form:

@@ -10,7 +10,7 @@ from time import time
 from typing import Protocol
 
 from controlplane.authentication_modes import NO_PASSWORDS
-from controlplane.client_properties import client_access, client_properties
+from controlplane.client_properties import client_access, client_properties, no_access
 from controlplane.partner_zone import PartnerZone, rule_violations, unknown_cluster
 from controlplane.problems import did_you_mean, field_name
 from controlplane.state.api_keys import ApiKeys
@@ -266,7 +266,8 @@ class ZoneStore:
         return CredentialView(record.id, record.zone, record.created, expires, used, state)
 
     def kafka_configuration(self, name: str) -> str:
-        return client_properties(self.access(name), self._stored(name).resource.mode)
+        access = self.access(name)
+        return client_properties(access) if access is not None else no_access(self._stored(name).resource.mode)
 
     def access(self, name: str) -> ClientAccess | None:
         resource = self._stored(name).resource

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.client_properties import HIDDEN_PASSWORD, client_access, client_properties
+from controlplane.client_properties import HIDDEN_PASSWORD, client_access, client_properties, no_access
 from controlplane.jaas import parse_login
 from controlplane.zone_service import ClientAccess
 from policies.zone import AuthenticationMode
@@ -25,7 +25,8 @@ MUTUAL = listener(security_protocol="SSL", mechanisms=(), port=9294)
 
 
 def properties(listeners: list[ListenerConfig], mode: AuthenticationMode, account: str) -> str:
-    return client_properties(client_access(listeners, mode, account), mode)
+    access = client_access(listeners, mode, account)
+    return client_properties(access) if access is not None else no_access(mode)
 
 
 def value_in_java(raw: str) -> str:
@@ -98,7 +99,7 @@ def test_how_its_clients_get_in() -> None:
 
 
 def test_with_a_password() -> None:
-    text = client_properties(client_access([PLAINTEXT], "PLAIN", "joe"), "PLAIN", 'p"\\ä')
+    text = client_properties(ClientAccess("gw:9094", "SASL_PLAINTEXT", "PLAIN", "joe"), 'p"\\ä')
     assert parse_login(read(text)["sasl.jaas.config"]).password == 'p"\\ä'
 
 

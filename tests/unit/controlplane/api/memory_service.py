@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from controlplane.authentication_modes import NO_PASSWORDS
-from controlplane.client_properties import client_access, client_properties
+from controlplane.client_properties import client_access, client_properties, no_access
 from controlplane.partner_zone import PartnerZone, rule_violations, unknown_cluster
 from controlplane.problems import field_name
 from controlplane.times import format_time, format_unix_time
@@ -154,7 +154,8 @@ class MemoryService:
         return self._credential_view(*self._credentials.pop(credential))
 
     def kafka_configuration(self, name: str) -> str:
-        return client_properties(self.access(name), self.zone(name).resource.mode)
+        access = self.access(name)
+        return client_properties(access) if access is not None else no_access(self.zone(name).resource.mode)
 
     def access(self, name: str) -> ClientAccess | None:
         resource = self.zone(name).resource

@@ -96,7 +96,7 @@ async def test_another_secret_reads_no_cookie(browser: Browser, service: MemoryS
 async def test_forged_cookies_are_nobodys(pages: Starlette, cookie: str) -> None:
     transport = httpx.ASGITransport(app=pages)
     async with httpx.AsyncClient(transport=transport, base_url="http://console:8080") as http:
-        answer = await http.get("/zones", headers={"cookie": f"{COOKIE}={cookie}".encode()})
+        answer = await http.get("/zones", headers=[(b"cookie", f"{COOKIE}={cookie}".encode())])
     assert answer.status_code == 303
 
 
