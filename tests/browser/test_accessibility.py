@@ -9,7 +9,17 @@ from tests.browser.visitors import Visitors
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PAGES = ("/zones", "/zones?search=nothing+like+it", "/gateways", "/nowhere")
+PAGES = (
+    "/zones",
+    "/zones?search=nothing+like+it",
+    "/zones/acme-logistics?saved",
+    "/zones/mueller-soehne",
+    "/zones/nordic-payments",
+    "/zones/acme-logistics/delete",
+    "/zones/acme-logistics/credentials/new",
+    "/gateways",
+    "/nowhere",
+)
 
 
 async def test_pages_of_whoever_is_signed_in(visitors: Visitors) -> None:
@@ -26,6 +36,18 @@ async def test_an_open_menu(visitors: Visitors) -> None:
     await page.get_by_label("Actions for ACME Logistics").click()
     await expect(page.get_by_role("link", name="Delete")).to_be_visible()
     await _is_accessible(page)
+
+
+async def test_a_new_password(visitors: Visitors) -> None:
+    page = await visitors.admin()
+    await page.goto("/zones/external-partner-zone")
+    await page.get_by_role("link", name="Generate a password").click()
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    findings = await look_at(page)
+    await page.get_by_role("button", name="Generate").click()
+    await expect(page.get_by_role("heading", name="A new password")).to_be_visible()
+    findings += await look_at(page)
+    assert not findings, "\n".join(findings)
 
 
 async def test_signing_in(visitors: Visitors) -> None:

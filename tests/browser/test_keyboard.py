@@ -9,7 +9,7 @@ from tests.unit.controlplane.api.memory_service import KEY
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PAGES = ("/zones", "/gateways", "/nowhere")
+PAGES = ("/zones", "/zones/acme-logistics", "/zones/acme-logistics/delete", "/gateways", "/nowhere")
 
 
 async def test_the_tab_key_reaches_everything(visitors: Visitors) -> None:
@@ -52,3 +52,33 @@ async def test_a_search_and_a_menu(visitors: Visitors) -> None:
     await page.keyboard.press("Escape")
     await expect(edit).to_be_hidden()
     await expect(menu).to_be_focused()
+
+
+async def test_a_dialog_keeps_the_focus_and_gives_it_back(visitors: Visitors) -> None:
+    page = await visitors.admin()
+    await page.goto("/zones/acme-logistics")
+    delete = page.get_by_role("link", name="Delete", exact=True)
+    await go_to(page, delete)
+    await page.keyboard.press("Enter")
+    dialog, field = page.get_by_role("dialog", name="Delete ACME Logistics?"), page.get_by_label("Type DELETE")
+    await expect(field).to_be_focused()
+    for key in ("Tab", "Shift+Tab"):
+        for _ in range(6):
+            await page.keyboard.press(key)
+            inside = "(dialog) => dialog.contains(document.activeElement) || document.activeElement === document.body"
+            assert await dialog.evaluate(inside)
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_be_hidden()
+    await expect(delete).to_be_focused()
+
+    await page.keyboard.press("Enter")
+    await go_to(page, page.get_by_role("link", name="Cancel"))
+    await page.keyboard.press("Enter")
+    await expect(delete).to_be_focused()
+
+    await page.keyboard.press("Enter")
+    await expect(field).to_be_focused()
+    await page.keyboard.type("DELETE")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Partner Zones")).to_be_visible()
+    await expect(page.get_by_role("link", name="ACME Logistics")).to_have_count(0)
