@@ -61,7 +61,7 @@ KAFKA_TESTS := $(addprefix tests/,equivalence hostile integration kafka)
 PYTEST = $(BIN)/pytest -m $(1) $(if $(ARGS),$(ARGS) || [ $$? -eq 5 ],$(SIDE_BY_SIDE) $(2))
 
 .PHONY: test
-test: check kcat kafka ## Check, then run all tests: first those that need no Kafka (ARGS: for pytest)
+test: check kcat chromium kafka ## Check, then run all tests: first those that need no Kafka (ARGS: for pytest)
 	@$(call PYTEST,"not kafka",auto)
 	@$(call PYTEST,"kafka",2 $(KAFKA_TESTS))
 
@@ -85,6 +85,17 @@ kcat: ## Install the kcat program that some tests want, where that is possible
 		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends kcat; } && exit 0; \
 	fi; \
 	echo "kcat is not installed: its tests will be skipped. Get it with 'sudo apt-get install kcat' or 'brew install kcat'."
+
+.PHONY: chromium
+chromium: ## Install Chromium, in which the console is tested, where that is possible
+	@[ -z "$${ZONEGATE_TEST_CHROMIUM:-}" ] || exit 0; \
+	for program in chromium google-chrome google-chrome-stable; do command -v "$$program" >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium"; \
+		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } && exit 0; \
+	fi; \
+	echo "Chromium is not installed: the console won't be tested in a browser. Get it with 'sudo apt-get install chromium'," \
+		"or name one: ZONEGATE_TEST_CHROMIUM=/path/to/chromium"
 
 .PHONY: demo
 demo: venv kafka ## Start Kafka and the gateway and show a partner zone at work (ARGS=--once: show and end)

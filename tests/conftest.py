@@ -10,7 +10,7 @@ import pytest
 
 from tests.side_by_side import MACHINE_VARIABLE, PROCESSES, Machine
 
-pytest_plugins = ["tests.kafka.fixtures"]
+pytest_plugins = ["tests.kafka.fixtures", "tests.browser.fixtures"]
 
 MACHINE = pytest.StashKey[Machine]()
 

@@ -1,0 +1,45 @@
+"""Pages that keep themselves up to date, and pages in a browser that runs no scripts."""
+
+import pytest
+from playwright.async_api import expect
+
+from controlplane.zone_service import Status
+from tests.browser.stage import Stage
+from tests.browser.visitors import NARROW, Visitors
+from tests.unit.controlplane.api.memory_service import KEY
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_status_changes_on_a_page_that_is_open(visitors: Visitors, stage: Stage) -> None:
+    page = await visitors.admin(NARROW)
+    row = page.get_by_role("row").filter(has_text="Weather Service")
+    await expect(row).to_contain_text("Pending")
+    await page.evaluate("() => { window.kept = true; }")
+    stage.service.set_status("weather-service", Status.FAILED, "backing topic 'weather.forecasts.v1' does not exist")
+    await expect(row).to_contain_text("does not exist")
+    assert await page.evaluate("kept"), "the page was not loaded anew"
+
+
+async def test_without_scripts(visitors: Visitors) -> None:
+    page = await visitors.stranger(javascript=False)
+    await page.goto("/zones?status=FAILED")
+    await page.get_by_label("API key").fill("another-key")
+    await page.get_by_role("button", name="Sign in").first.click()
+    await expect(page.get_by_role("alert")).to_contain_text("The API key is wrong")
+    await page.get_by_label("API key").fill(KEY)
+    await page.get_by_role("button", name="Sign in").first.click()
+    await expect(page.get_by_role("rowheader")).to_contain_text(["Nordic Payments"])
+
+    await page.get_by_role("link", name="Clear").click()
+    await page.get_by_label("Search").fill("telemetry")
+    await page.get_by_label("Label", exact=True).select_option("team=supply-chain")
+    await page.get_by_role("button", name="Filter").click()
+    await expect(page.get_by_role("rowheader")).to_contain_text(["Müller"])
+
+    await page.get_by_role("link", name="Gateways").click()
+    await expect(page.get_by_role("row").filter(has_text="gateway-3")).to_contain_text("Behind")
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    await page.goto("/zones")
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
