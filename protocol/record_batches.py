@@ -8,13 +8,14 @@ and the next fetch brings it whole; behind what is no batch nothing counts.
 This only counts: brokers and clients decide what is malformed, and nothing here raises.
 """
 
+from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
 _HEADER: Final = Struct(">8xi4xb5xB34xi")
 """Of magic 2: base offset, length of what follows it, leader epoch, magic, CRC, attributes (two bytes), offsets,
 timestamps and producer, number of records."""
-_unpack_header: Final = _HEADER.unpack_from
+_unpack_header: Final[Callable[[bytes, int], tuple[int, int, int, int]]] = _HEADER.unpack_from
 _ENTRY: Final = Struct(">8xi4xb")
 """Of any magic: offset, length of what follows it, CRC or leader epoch, magic."""
 
@@ -89,7 +90,7 @@ def _walk(data: bytes, pos: int, stop: int, end: int) -> tuple[int, int]:
     records = count = 0
     last = stop - _HEADER.size
     while pos <= last:
-        # a fetch may hold thousands of batches of one record: 0.13 microseconds each
+        # a fetch may hold thousands of batches of one record: 0.15 microseconds each
         length, magic, attributes, count = _unpack_header(data, pos)
         if magic != _MAGIC or length < _MIN_BATCH_LENGTH or attributes >= _CONTROL or count < 0:
             count = _unusual(length, magic, attributes, count)
