@@ -213,9 +213,10 @@ def _send(
 ) -> None:
     record_bytes = 0
     for topic, route in zip(spans.topics, routes, strict=True):
-        route.meter.produce_requests += 1
-        route.meter.produce_bytes += topic.record_bytes
-        route.meter.produce_records += topic.records
+        meter = route.meter
+        meter.produce_requests += 1
+        meter.produce_bytes += topic.record_bytes
+        meter.produce_records += topic.records
         record_bytes += topic.record_bytes
     if connection.limited:
         connection.charge(Kind.PRODUCE, record_bytes)
