@@ -41,13 +41,22 @@ class ApiMeter:
 class AliasMeter:
     """Record bytes and requests of one alias."""
 
-    __slots__ = ("fetch_bytes", "fetch_requests", "produce_bytes", "produce_requests")
+    __slots__ = (
+        "fetch_bytes",
+        "fetch_records",
+        "fetch_requests",
+        "produce_bytes",
+        "produce_records",
+        "produce_requests",
+    )
 
     def __init__(self) -> None:
         self.produce_requests = 0
         self.produce_bytes = 0
+        self.produce_records = 0
         self.fetch_requests = 0
         self.fetch_bytes = 0
+        self.fetch_records = 0
 
 
 class GatewayMetrics(Collector):
