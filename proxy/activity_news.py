@@ -46,6 +46,7 @@ Counts = tuple[int, int, int, int]
 """Produced bytes and records, consumed bytes and records."""
 
 NOTHING: Final = (0, 0, 0, 0)
+NOBODY: Final = Taken()
 NO_ZONES: Final = frozenset(("", PASSTHROUGH))
 
 
@@ -109,8 +110,8 @@ class _Book:
     """Aliases that are in use, and since when they aren't."""
     window: deque[tuple[int, int, float]] = field(default_factory=lambda: deque(maxlen=RATE_TICKS))
     told_uses: dict[str, dict[Caller, float]] = field(default_factory=dict)
-    commits: tuple[int, float] = (0, 0.0)
-    """Requests, and what counted towards the limit."""
+    commits: tuple[int, float] | None = None
+    """Requests, and what counted towards the limit, when this was last looked at."""
 
     @property
     def busy(self) -> bool:
@@ -186,15 +187,15 @@ class ActivityCollector:
                 self._books[zone] = _Book()
 
     def _news(self, now: float, taken: Mapping[str, Taken]) -> Iterator[tuple[str, ZoneNews]]:
-        for zone, book in list(self._books.items()):
-            noted = taken.get(zone)
-            commits = self._commits(book, self._zones.zones.get(zone))
-            if noted is not None or commits or book.busy:
-                news = self._news_of(book, noted if noted is not None else Taken(), commits, now)
-                if news:
-                    yield zone, news
-            elif not book.connected:
-                del self._books[zone]
+        quiet = [zone for zone, book in self._books.items() if not (book.connected or book.busy or zone in taken)]
+        for zone in quiet:
+            del self._books[zone]
+        # who commits fetches, or has just come: both are noted
+        for zone in [zone for zone, book in self._books.items() if book.busy or zone in taken]:
+            commits = self._commits(self._books[zone], self._zones.zones.get(zone))
+            news = self._news_of(self._books[zone], taken.get(zone, NOBODY), commits, now)
+            if news:
+                yield zone, news
 
     def _news_of(self, book: _Book, taken: Taken, commits: float, now: float) -> ZoneNews:
         for route in taken.uses:
@@ -226,7 +227,7 @@ class ActivityCollector:
             return 0.0
         limiter = state.traffic[Kind.COMMIT]
         requests, charged = state.requests(COMMITS), limiter.charged
-        requests_before, charged_before = book.commits
+        requests_before, charged_before = book.commits or (requests, charged)
         # a zone that was edited has counted nothing before its next request
         book.commits = max(requests, requests_before), charged
         passed = charged - charged_before if limiter.limit is not None else requests - requests_before

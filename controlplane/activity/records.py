@@ -60,7 +60,7 @@ class ZoneTold:
     clients: Sequence[ConnectedClient] | None = None
     """None: as they were."""
     connections: int = 0
-    refusals: Sequence[RecentRefusal] = ()
+    refusals: Sequence[RecentRefusal] = field(default_factory=list)
     uses: Mapping[str, Sequence[User]] = field(default_factory=dict)
 
 
