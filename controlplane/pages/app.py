@@ -19,7 +19,9 @@ from controlplane.api.audit import ApiAudit, AuditLog
 from controlplane.pages import static_files
 from controlplane.pages.credentials import Credentials
 from controlplane.pages.desk import Desk, Page, endpoint, redirect
+from controlplane.pages.edit_zone import EditZone
 from controlplane.pages.gateways import Gateways
+from controlplane.pages.new_zone import NewZone
 from controlplane.pages.rendering import Renderer
 from controlplane.pages.sessions import Sessions, session_secret
 from controlplane.pages.sign_in import Admin, SignIn
@@ -45,11 +47,14 @@ def create_pages(
     login = (admin.username, admin.password) if admin is not None else ()
     secret = session_secret(api_key, *login)
     desk = Desk(service, activity, ApiAudit(audit), Sessions(secret, clock), Renderer(clock))
+    credentials = Credentials(desk)
     pages: Sequence[Page] = (
         Page("GET", "/", _home),
         *SignIn(desk, admin).pages(),
         *ZoneList(desk).pages(),
-        *Credentials(desk).pages(),
+        *NewZone(desk, credentials).pages(),
+        *EditZone(desk).pages(),
+        *credentials.pages(),
         *ZonePage(desk).pages(),
         *Gateways(desk).pages(),
         *static_files.pages(),

@@ -39,14 +39,19 @@ const refresh = async () => {
 
 // Forms that are told to swap send themselves without leaving the page, of which they exchange one part.
 const focusAgain = (part, name, value) => {
+  if (document.activeElement && document.activeElement !== document.body) return; // it is elsewhere, and stays there
   const inputs = [...part.querySelectorAll("[name]")].filter((each) => each.name === name);
   const wanted = part.querySelector("[data-focus]") || inputs.find((each) => each.value === value) || inputs[0];
   (wanted || part).focus({ preventScroll: !wanted });
 };
 
+// One after the other: each sends what the one before it has made of the page.
+let swapping = Promise.resolve();
+
 const swap = async (form, submitter) => {
   const part = document.getElementById(submitter.dataset.swap);
-  const body = new URLSearchParams(new FormData(form, submitter));
+  const body = new URLSearchParams(new FormData(form));
+  body.append(submitter.name, submitter.value); // the button itself may be gone since
   form.setAttribute("aria-busy", "true");
   try {
     const response = await fetch(form.action, { method: "POST", body });
@@ -58,6 +63,7 @@ const swap = async (form, submitter) => {
     say(fresh.dataset.said || "");
   } catch {
     form.removeAttribute("aria-busy");
+    if (!submitter.isConnected) return say("That did not work. Try again.");
     submitter.removeAttribute("data-swap");
     form.requestSubmit(submitter);
     return;
@@ -68,17 +74,24 @@ const swap = async (form, submitter) => {
 document.addEventListener("submit", (event) => {
   if (event.submitter?.dataset.swap) {
     event.preventDefault();
-    swap(event.target, event.submitter);
+    const { target, submitter } = event;
+    swapping = swapping.then(() => swap(target, submitter));
   } else if (event.target.method === "post") {
     // sent once: a second press of the button would do it again
     setTimeout(() => {
-      for (const button of event.target.querySelectorAll("button")) button.disabled = true;
+      for (const button of event.target.querySelectorAll("button:enabled")) {
+        button.disabled = true;
+        button.dataset.sent = "";
+      }
     });
   }
 });
 
 addEventListener("pageshow", () => {
-  for (const button of document.querySelectorAll("form button[disabled]")) button.disabled = false;
+  for (const button of document.querySelectorAll("button[data-sent]")) {
+    button.disabled = false;
+    delete button.dataset.sent;
+  }
 });
 
 // Questions open in front of the page that they are about.
@@ -171,13 +184,10 @@ const prepareDerived = (field) => {
   });
 };
 
-// What a switch turns on.
+// What a switch turns on. It is sent all the same, so that it is still there when it is switched on again.
 const prepareSwitch = (box) => {
   const part = document.getElementById(box.dataset.switches);
-  const show = () => {
-    part.hidden = !box.checked;
-    for (const field of part.querySelectorAll("input, select")) field.disabled = !box.checked;
-  };
+  const show = () => (part.hidden = !box.checked);
   box.addEventListener("change", show);
   show();
 };
@@ -194,7 +204,9 @@ const preparePencil = (button) => {
   open("open" in button.dataset);
   button.addEventListener("click", () => {
     open(true);
-    field.querySelector("input").select();
+    const input = field.querySelector("input");
+    input.focus();
+    input.select();
   });
 };
 
@@ -226,7 +238,16 @@ const prepareEager = (field) => {
   let timer = 0;
   field.addEventListener("input", () => {
     clearTimeout(timer);
-    timer = setTimeout(() => field.form.requestSubmit(document.getElementById(field.dataset.presses)), 250);
+    timer = setTimeout(() => field.form?.requestSubmit(document.getElementById(field.dataset.presses)), 250);
+  });
+};
+
+// Enter presses the button that belongs to the field, and not the form's first.
+const prepareEnter = (field) => {
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    field.form.requestSubmit(document.getElementById(field.dataset.enter));
   });
 };
 
@@ -237,6 +258,7 @@ const prepare = (part) => {
   for (const each of part.querySelectorAll("[data-pencil]")) preparePencil(each);
   for (const each of part.querySelectorAll("[data-filter]")) prepareFilter(each);
   for (const each of part.querySelectorAll("[data-presses]")) prepareEager(each);
+  for (const each of part.querySelectorAll("[data-enter]")) prepareEnter(each);
 };
 
 prepare(document);

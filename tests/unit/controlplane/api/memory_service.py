@@ -206,7 +206,7 @@ class MemoryService:
         del self._keys[key_id]
 
     def _check_version(self, name: str, known: ZoneView | None, version: int | None) -> None:
-        if version is not None and (known is None or known.version != version):
+        if version is not None and version != (known.version if known is not None else 0):
             raise Stale(f"zone {name!r} is not at version {version}")
 
     def _check_writable(self) -> None:
