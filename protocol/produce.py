@@ -97,17 +97,19 @@ def _skip_partitions(topic: TopicSpan, data: bytes, pos: int, end: int, flexible
     count, pos = read_count(data, pos, flexible)
     if not count:
         raise DecodeError("a topic without partitions")
+    record_bytes = records = 0
     for _ in range(count):
         length, start = read_count(data, pos + 4, flexible)
         pos = start + length
         if pos > end:
             raise DecodeError("records beyond the frame")
-        topic.record_bytes += length
-        topic.records += count_records(data, start, pos)
+        record_bytes += length
+        records += count_records(data, start, pos)
         if flexible:
             pos = read_no_tags(data, pos)
     if flexible:
         pos = read_no_tags(data, pos)
+    topic.record_bytes, topic.records = record_bytes, records
     return pos
 
 

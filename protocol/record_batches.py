@@ -16,11 +16,12 @@ _HEADER: Final = Struct(">8xi4xb5xB34xi")
 """Of magic 2: base offset, length of what follows it, leader epoch, magic, CRC, attributes (two bytes), offsets,
 timestamps and producer, number of records."""
 _unpack_header: Final[Callable[[bytes, int], tuple[int, int, int, int]]] = _HEADER.unpack_from
+_HEADER_BYTES: Final = _HEADER.size
 _ENTRY: Final = Struct(">8xi4xb")
 """Of any magic: offset, length of what follows it, CRC or leader epoch, magic."""
 
 _LENGTH_END: Final = 12
-_MIN_BATCH_LENGTH: Final = _HEADER.size - _LENGTH_END
+_MIN_BATCH_LENGTH: Final = _HEADER_BYTES - _LENGTH_END
 _MIN_MESSAGE_LENGTH: Final = 14
 """CRC, magic, attributes, and the lengths of key and value."""
 _MAGIC: Final = 2
@@ -29,7 +30,7 @@ _CONTROL: Final = 0x20
 
 def count_records(data: bytes, start: int, end: int) -> int:
     """The records of whole batches in data[start:end]."""
-    if end - start >= _HEADER.size:
+    if end - start >= _HEADER_BYTES:
         # nearly always one batch to produce, and often one fetched
         length, magic, attributes, count = _unpack_header(data, start)
         if start + length + _LENGTH_END == end and magic == _MAGIC and attributes < _CONTROL and count > 0:
@@ -66,7 +67,7 @@ class RecordCounter:
         stop = min(stop, pos + self._left - len(self._head))
         if self._head:
             kept = len(self._head)
-            self._head += data[pos : min(stop, pos + _HEADER.size - kept)]
+            self._head += data[pos : min(stop, pos + _HEADER_BYTES - kept)]
             records, taken = _walk(self._head, 0, len(self._head), self._left)
             if not taken:
                 return 0
@@ -88,7 +89,7 @@ def _walk(data: bytes, pos: int, stop: int, end: int) -> tuple[int, int]:
     `end` is the span's; it is also where to go on when nothing more will count.
     """
     records = count = 0
-    last = stop - _HEADER.size
+    last = stop - _HEADER_BYTES
     while pos <= last:
         # a fetch may hold thousands of batches of one record: 0.15 microseconds each
         length, magic, attributes, count = _unpack_header(data, pos)

@@ -130,7 +130,9 @@ def _finish(call: Call, split: Split, responses: list[Message]) -> Answer:
     call.units = sum(len(partition.records) for topic in topics for partition in topic.partitions)
     for asked in split.asked:
         if asked.alias is not None and not asked.error:
-            call.zone.route(asked.alias).meter.fetch_requests += 1
+            route = call.zone.route(asked.alias)
+            call.used.add(route)
+            route.meter.fetch_requests += 1
     endpoints = tuple(node for response in responses for node in getattr(response, "node_endpoints", ()))
     answer = call.response.fit(responses=topics, throttle_time=throttle, node_endpoints=endpoints)
     rewrite_leaders(call.endpoints, answer, [partition for topic in topics for partition in topic.partitions])
@@ -227,6 +229,7 @@ def on_bytes(connection: Connection, plan: RequestPlan, data: bytes, start: int,
         routes[route.broker_keys[kind]] = route
     if len(routes) != len(spans.topics):
         return False
+    connection.used.update(routes.values())
     for route in routes.values():
         route.meter.fetch_requests += 1
     names = [route.broker[kind] for route in routes.values()]

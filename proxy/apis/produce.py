@@ -51,7 +51,9 @@ def handle(call: Call) -> Outcome:
     split = Split(call, SHAPE, request.topic_data)
     for asked in split.asked:
         if asked.alias is not None and not asked.error:
-            meter = call.zone.route(asked.alias).meter
+            route = call.zone.route(asked.alias)
+            call.used.add(route)
+            meter = route.meter
             spans = [partition.records or b"" for partition in asked.partitions]
             record_bytes = sum(map(len, spans))
             meter.produce_requests += 1
@@ -212,10 +214,13 @@ def _send(
     size: int,
 ) -> None:
     record_bytes = 0
+    used = connection.used
     for topic, route in zip(spans.topics, routes, strict=True):
-        route.meter.produce_requests += 1
-        route.meter.produce_bytes += topic.record_bytes
-        route.meter.produce_records += topic.records
+        used.add(route)
+        meter = route.meter
+        meter.produce_requests += 1
+        meter.produce_bytes += topic.record_bytes
+        meter.produce_records += topic.records
         record_bytes += topic.record_bytes
     if connection.limited:
         connection.charge(Kind.PRODUCE, record_bytes)
