@@ -20,8 +20,8 @@ FIND_PYTHON := for python in $${PYTHON:-python3.11 python3.12 python3.13 python3
 .PHONY: help
 help: ## List what make can do
 	@echo "Usage: make TARGET [ARGS=\"…\"]"; echo
-	@awk -F ' ## ' '/^[a-z%-]+:.* ## / {split($$1, name, ":"); printf "  %-14s %s\n", name[1], $$2}' Makefile
-	@printf "  %-14s %s\n" "kafka-TOOL" "Any other of Kafka's tools, e.g. kafka-console-consumer, kafka-get-offsets, kafka-acls"
+	@awk -F ' ## ' '/^[a-z%-]+:.* ## / {split($$1, name, ":"); printf "  %-16s %s\n", name[1], $$2}' Makefile
+	@printf "  %-16s %s\n" "kafka-TOOL" "Any other of Kafka's tools, e.g. kafka-console-consumer, kafka-get-offsets, kafka-acls"
 
 .PHONY: venv
 venv: .venv/installed ## Create .venv from requirements-dev.lock, or bring it up to date
@@ -96,6 +96,10 @@ chromium: ## Install Chromium, in which the console is tested, where that is pos
 	fi; \
 	echo "Chromium is not installed: the console won't be tested in a browser. Get it with 'sudo apt-get install chromium'," \
 		"or name one: ZONEGATE_TEST_CHROMIUM=/path/to/chromium"
+
+.PHONY: console-pictures
+console-pictures: venv chromium ## Take the pictures of the console's pages anew, into docs/console
+	@$(BIN)/python -m tests.browser.pictures docs/console
 
 .PHONY: demo
 demo: venv kafka ## Start Kafka and the gateway and show a partner zone at work (ARGS=--once: show and end)

@@ -10,12 +10,13 @@ from proxy.config import ListenerConfig
 HIDDEN_PASSWORD = "*" * 15
 
 CERTIFICATE = "The certificate that names this service account, with its key:"
-TOKENS = "Where your identity provider issues tokens:"
+TOKENS = "Where your identity provider issues tokens, and who you are there:"
 
 _LOGIN = {
     "PLAIN": "org.apache.kafka.common.security.plain.PlainLoginModule",
     "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
 }
+_BEARER = "org.apache.kafka.common.security.oauthbearer"
 _MECHANISMS = {"PLAIN": ("PLAIN", "SCRAM-SHA-512"), "OAUTHBEARER": ("OAUTHBEARER",)}
 
 
@@ -67,7 +68,8 @@ def java_settings(access: ClientAccess, password: str) -> Iterator[Setting | str
     if access.mechanism == "OAUTHBEARER":
         yield TOKENS
         yield Setting("sasl.oauthbearer.token.endpoint.url", "")
-        login = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;"
+        yield Setting("sasl.login.callback.handler.class", f"{_BEARER}.OAuthBearerLoginCallbackHandler")
+        login = f'{_BEARER}.OAuthBearerLoginModule required clientId="" clientSecret="";'
     else:
         names = f'username="{_quoted(access.account)}" password="{_quoted(password)}"'
         login = f"{_LOGIN[access.mechanism]} required {names};"

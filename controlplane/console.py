@@ -13,6 +13,8 @@ from typing import Final
 
 import uvloop
 
+from controlplane.activity.reader import ActivityReader
+from controlplane.activity.topic import ActivityTopic
 from controlplane.api.app import create_api
 from controlplane.api.audit import AuditLog
 from controlplane.http import AdminServer
@@ -30,7 +32,6 @@ from controlplane.state.status import ClusterReport
 from controlplane.state.topic import UnusableTopic
 from controlplane.state.topic_names import TopicNames
 from controlplane.state.zone_store import Surroundings, ZoneStore
-from controlplane.zone_activity import Activity, NotTold
 from proxy.audit import Audit
 from proxy.cluster import Cluster
 from proxy.flow import MemoryBudget
@@ -45,7 +46,7 @@ TIDY_SECONDS: Final = 3600.0
 class Console:
     """Serves while a process runs. `serving` is for one whose gateway reads the state topic, `alone` for others."""
 
-    def __init__(self, settings: Settings, client: StateClient, audit: AuditLog) -> None:
+    def __init__(self, settings: Settings, client: StateClient, activity: ActivityTopic, audit: AuditLog) -> None:
         self._settings = settings
         self._client = client
         config = settings.gateway_config()
@@ -67,11 +68,14 @@ class Console:
         assert key is not None, "checked at the start"
         keys = ApiKeys(client.log, client.writer, key.get_secret_value())
         self.service = ZoneStore(client.follower, client.writer, client.liveness, keys, around)
-        self.activity: Activity = NotTold()
+        self.activity = ActivityReader(activity, self._living)
         admin = settings.console.admin
         login = Admin(admin.username, admin.password.get_secret_value()) if admin is not None else None
         pages = create_pages(self.service, self.activity, audit, key.get_secret_value(), login)
         self._app = Site(create_api(self.service, audit), pages)
+
+    def _living(self) -> Iterator[tuple[str, int | None]]:
+        return ((each.record.gateway, each.record.worker) for each in self._client.liveness.live())
 
     def _cluster(self, name: str) -> str:
         """The id of the cluster that a zone means by this name; a single one without an id serves all."""
@@ -126,6 +130,7 @@ class Console:
             for name, watch in self._watches.items():
                 tasks.create_task(watch.run(), name=f"look at cluster {name}".rstrip())
             tasks.create_task(self._tidy(), name="remove what nothing needs")
+            tasks.create_task(self.activity.run(), name="read what partners do")
 
     async def _tidy(self) -> None:
         """Gateways that end without a word leave their records, although nobody edits anything."""
@@ -154,7 +159,7 @@ def console_of(inputs: Inputs, audit: AuditLog) -> Console | None:
             "rand -hex 24' prints (the variable is ZONEGATE_CONSOLE_API_KEY); or serve a folder of manifests with "
             "--zones, or a gateway without the API with 'zonegate gateway'"
         )
-    return Console(inputs.settings, inputs.state, audit)
+    return Console(inputs.settings, inputs.state, inputs.activity, audit)
 
 
 async def _run(inputs: Inputs) -> None:

@@ -12,6 +12,7 @@ from controlplane.last_used import LastUsedWriter
 from controlplane.watch import DesiredState
 from policies.credentials import Credential
 from policies.zone import Zone
+from proxy.activity_news import ActivityCollector
 
 POLL_SECONDS: Final = 0.5
 """A revoked credential ends its sessions within a second: one look, and the time to read and apply."""
@@ -31,6 +32,9 @@ class Serving(Protocol):
     def zone_problems(self) -> Mapping[str, str]: ...
 
     def credentials_used(self) -> Mapping[str, float]: ...
+
+    @property
+    def activity(self) -> ActivityCollector: ...
 
 
 class Desired(Protocol):

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Self
 
+from controlplane.activity.teller import Teller
+from controlplane.activity.topic import ActivityTopic
 from controlplane.audit_log import open_audit_log
 from controlplane.authentication_modes import unusable_modes
 from controlplane.cluster_tls_files import ClusterTls
@@ -61,6 +63,8 @@ class Inputs:
         source = str(sources.config or "environment")
         self.cluster_tls = [ClusterTls(each.cluster_config(), source, at) for at, each in settings.all_clusters()]
         self.state = self._state_client() if sources.zones is None else None
+        self.activity = self._activity_topic()
+        """Used where the state topic is."""
         self.desired = self._desired(sources, worker)
         self.audit_log = open_audit_log(settings.audit, shared, worker)
 
@@ -69,12 +73,18 @@ class Inputs:
         cluster, tls = self.settings.gateway_config().clusters[0], self.cluster_tls[0]
         return StateClient(StateTopic(self.settings.state_topic, cluster, lambda: tls.context))
 
+    def _activity_topic(self) -> ActivityTopic:
+        """Beside it."""
+        cluster, tls = self.settings.gateway_config().clusters[0], self.cluster_tls[0]
+        return ActivityTopic(self.settings.state_topic, cluster, lambda: tls.context)
+
     def _desired(self, sources: Sources, worker: int | None) -> Desired:
         settings = self.settings
         admin = settings.passthrough.username if settings.passthrough is not None else None
         unusable = unusable_modes(settings.gateway_config())
         if self.state is not None:
-            return TopicDesired(self.state, Identity(sources.gateway, worker), admin, unusable)
+            identity = Identity(sources.gateway, worker)
+            return TopicDesired(self.state, identity, admin, unusable, Teller(self.activity, identity))
         assert sources.zones is not None, "one or the other"
         file = settings.credentials_file
         return FilesDesired(DesiredState(sources.zones, file, settings.cluster_ids(), admin, unusable), file)

@@ -125,15 +125,3 @@ class Activity(Protocol):
         ...
 
     def gateway(self, gateway: str, worker: int | None) -> GatewayTraffic: ...
-
-
-class NotTold:
-    """While nothing is read."""
-
-    problem = "it was not read yet"
-
-    def zone(self, _name: str) -> ZoneActivity:
-        return ZoneActivity()
-
-    def gateway(self, _gateway: str, _worker: int | None) -> GatewayTraffic:
-        return GatewayTraffic()

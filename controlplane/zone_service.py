@@ -105,6 +105,8 @@ class GatewayView:
     connections: int
     problems: Sequence[str]
     """In plain words: clusters that it can't reach, zones that it can't serve."""
+    clusters: Sequence[str] = ()
+    """The ids of the clusters that it serves; a single one may have none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The byte path of Fetch: finds names and lengths, splices, and never looks into record batches.
+"""The byte path of Fetch: finds names and lengths, splices, and of record batches reads no more than their headers.
 
 Each parser returns None for anything out of the ordinary (tagged fields, errors of the whole request, malformed
 bytes); the typed path then decides. Both give the same bytes where this one answers; a property test compares them.
@@ -14,6 +14,7 @@ from typing import Final
 
 from protocol.codec import write_uvarint
 from protocol.errors import DecodeError
+from protocol.record_batches import count_records
 from protocol.spans import INT16, INT32, TopicSpan, read_count, read_length, read_no_tags, read_topic
 
 KEY: Final = 1
@@ -164,10 +165,11 @@ def parse_response(data: bytes, pos: int, end: int, version: int) -> list[TopicS
                 length, pos = parse_partition_head(data, pos, version)
                 if length < 0:
                     return None
-                pos += length
-                topic.record_bytes += length
+                start, pos = pos, pos + length
                 if pos > end or (flexible and data[pos]):
                     return None
+                topic.record_bytes += length
+                topic.records += count_records(data, start, pos)
                 pos += flexible
             if flexible:
                 pos = read_no_tags(data, pos)

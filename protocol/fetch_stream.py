@@ -14,6 +14,7 @@ from typing import Final
 from protocol import fetch
 from protocol.codec import decode, encode, read_uvarint, write_uvarint
 from protocol.errors import BrokerProtocolError, DecodeError
+from protocol.record_batches import RecordCounter
 from protocol.schema import response_struct
 from protocol.spans import INT32, read_count, read_topic
 
@@ -38,7 +39,8 @@ class FetchStream:
     """`begin` with the head of a response's body, then `feed` all of it; what comes back is the client's body.
 
     `names`: the topics of the request, by name or id as the broker has them -> (broker's spelling, client's spelling).
-    `on_records` is told (topic, bytes) of each partition's records.
+    `on_records` is told (topic, bytes, records): all bytes of a partition's records as they begin, and then how many
+    records there are, as far as they have come.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class FetchStream:
         version: int,
         names: Mapping[bytes, tuple[bytes, bytes]],
         endpoint: Endpoint,
-        on_records: Callable[[bytes, int], None],
+        on_records: Callable[[bytes, int, int], None],
     ) -> None:
         self._version = version
         self._flexible = version >= fetch.FIRST_FLEXIBLE
@@ -58,6 +60,7 @@ class FetchStream:
         self._step: Step = self._prologue
         self._topic = b""
         self._topics = self._partitions = self._records = 0
+        self._counter = RecordCounter(0)
         self._left = 0
         """Bytes of the broker's body that no step has taken yet."""
         self._room = 0
@@ -103,6 +106,7 @@ class FetchStream:
                 taken = stop - pos
             else:
                 self._records -= taken
+                self._count(data, pos, pos + taken)
             if replaced is not None:
                 self._emit(pieces, view, mark, pos)
                 pieces.append(replaced)
@@ -133,6 +137,11 @@ class FetchStream:
     def _whole(self) -> bool:
         """Whether all that was announced is here: without tagged fields nothing stands behind the last topic."""
         return self._closed if self._flexible else self._step == self._closing and not self._records
+
+    def _count(self, data: bytes, pos: int, stop: int) -> None:
+        records = self._counter.feed(data, pos, stop)
+        if records:
+            self._on_records(self._topic, 0, records)
 
     # steps, in the order of the schema
 
@@ -174,7 +183,8 @@ class FetchStream:
         if stop > len(data):
             raise DecodeError("cut")
         self._records = max(length, 0)
-        self._on_records(self._topic, self._records)
+        self._counter = RecordCounter(self._records)
+        self._on_records(self._topic, self._records, 0)
         if self._flexible:
             self._step = self._partition_tags
         else:

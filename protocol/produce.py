@@ -1,4 +1,4 @@
-"""The byte path of Produce: finds names and lengths, splices, and never looks into record batches.
+"""The byte path of Produce: finds names and lengths, splices, and of record batches reads no more than their headers.
 
 Each parser returns None for anything out of the ordinary (tagged fields, errors, malformed bytes); the typed path then
 decides. Both paths give the same bytes where this one answers; a property test compares them.
@@ -12,6 +12,7 @@ from struct import error as StructError
 from typing import Final
 
 from protocol.errors import DecodeError
+from protocol.record_batches import RecordCounter, count_records
 from protocol.spans import TopicSpan, read_count, read_no_tags, read_topic
 
 KEY: Final = 0
@@ -46,7 +47,7 @@ def parse_request(data: bytes, pos: int, end: int, version: int) -> ProduceSpans
         count, pos = read_count(data, pos, flexible)
         for _ in range(count):
             topic, pos = read_topic(data, pos, flexible, by_id)
-            topic.record_bytes, pos = _skip_partitions(data, pos, end, flexible)
+            pos = _skip_partitions(topic, data, pos, end, flexible)
             topics.append(topic)
         if flexible:
             if data[pos]:
@@ -57,8 +58,9 @@ def parse_request(data: bytes, pos: int, end: int, version: int) -> ProduceSpans
     return ProduceSpans(acks, topics, transactional_id) if pos == end else None
 
 
-def parse_stream_head(data: bytes, pos: int, end: int, version: int) -> ProduceSpans | None:
+def parse_stream_head(data: bytes, pos: int, end: int, version: int) -> tuple[ProduceSpans, RecordCounter] | None:
     """The spans of a request of one topic and partition of which only the beginning is at hand; it will end at `end`.
+    Its records are those whose headers are there, and the counter counts what is still to come.
 
     None unless everything after the record batches is known to be empty from the lengths alone.
     """
@@ -73,8 +75,9 @@ def parse_stream_head(data: bytes, pos: int, end: int, version: int) -> ProduceS
         return None
     if count != 1 or partitions != 1 or pos + length + (len(NO_TAGS) if flexible else 0) != end:
         return None
-    topic.record_bytes = length
-    return ProduceSpans(acks, [topic], transactional_id)
+    counter = RecordCounter(length)
+    topic.record_bytes, topic.records = length, counter.feed(data, pos, len(data))
+    return ProduceSpans(acks, [topic], transactional_id), counter
 
 
 def _parse_prologue(data: bytes, pos: int, flexible: bool) -> tuple[TopicSpan | None, int, int]:
@@ -89,23 +92,25 @@ def _parse_prologue(data: bytes, pos: int, flexible: bool) -> tuple[TopicSpan | 
     return transactional_id, _ACKS_TIMEOUT.unpack_from(data, pos)[0], pos + 6
 
 
-def _skip_partitions(data: bytes, pos: int, end: int, flexible: bool) -> tuple[int, int]:
-    """The bytes of all records of a topic, and where the next topic begins."""
+def _skip_partitions(topic: TopicSpan, data: bytes, pos: int, end: int, flexible: bool) -> int:
+    """Note what all records of a topic are; where the next topic begins."""
     count, pos = read_count(data, pos, flexible)
     if not count:
         raise DecodeError("a topic without partitions")
-    total = 0
+    record_bytes = records = 0
     for _ in range(count):
-        length, pos = read_count(data, pos + 4, flexible)
-        pos += length
+        length, start = read_count(data, pos + 4, flexible)
+        pos = start + length
         if pos > end:
             raise DecodeError("records beyond the frame")
-        total += length
+        record_bytes += length
+        records += count_records(data, start, pos)
         if flexible:
             pos = read_no_tags(data, pos)
     if flexible:
         pos = read_no_tags(data, pos)
-    return total, pos
+    topic.record_bytes, topic.records = record_bytes, records
+    return pos
 
 
 _PARTITION_FIXED: Final = {3: 22, 4: 22, 5: 30, 6: 30, 7: 30, 8: 30}

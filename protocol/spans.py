@@ -22,7 +22,8 @@ COPY_BYTES: Final = 4096
 
 @dataclass(slots=True)
 class TopicSpan:
-    """A topic in a message: its key (the name's bytes, or the id), the span to replace with its length, its records.
+    """A topic in a message: its key (the name's bytes, or the id), the span to replace with its length, the bytes and
+    the number of its records.
 
     A transactional id is spelled as a name is, and has no records.
     """
@@ -31,6 +32,7 @@ class TopicSpan:
     start: int
     end: int
     record_bytes: int = 0
+    records: int = 0
 
 
 def read_length(data: bytes, pos: int, flexible: bool) -> tuple[int, int]:

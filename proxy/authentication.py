@@ -21,6 +21,7 @@ from protocol.session_state import (
     SASL_HANDSHAKE,
     SessionState,
 )
+from proxy.activity import shown, shown_bytes
 from proxy.apis.table import OFFERED
 from proxy.certificates import MTLS
 from proxy.mechanisms.mechanism import Accepted, Challenge, Conversation, Mechanism, Principal, Refused, Step
@@ -52,6 +53,8 @@ class Authentication:
         """As the client named it; one that is not offered, too."""
         self.username = ""
         """Under which the client failed to sign in."""
+        self.client_id = self.software = ""
+        """What the client calls itself, and its library (KIP-511), as people may see it."""
         self._mechanisms = mechanisms
         self._conversation: Conversation | None = None
         self._mechanism = ""
@@ -115,6 +118,7 @@ class Authentication:
             raise ClientProtocolError(f"API key {key} version {version} is not offered")
         struct = request_struct(key, version)
         header = parse_request_header(data, start, end, struct.flexible)
+        self.client_id = self.client_id or shown_bytes(header.client_id)
         try:
             request = decode(struct, data, header.body, end, ignore_rest=True)
         except DecodeError as error:
@@ -128,6 +132,8 @@ class Authentication:
     def _versions(self, version: int, request: Message) -> bytes:
         if not api_versions.has_valid_software(request):
             return bytes(encode(api_versions.build_error(version, ErrorCode.INVALID_REQUEST)))
+        if "client_software_name" in request.struct.names:
+            self.software = f"{shown(request.client_software_name)} {shown(request.client_software_version)}"
         broker = self._broker_versions()
         if self.principal is not None and self.principal.passthrough:
             return bytes(encode(versions_answer(version, broker)))

@@ -16,7 +16,7 @@ from proxy.close import CloseReason
 from proxy.flow import Turnstile
 from proxy.metrics import ApiMeter
 from proxy.resources import Resource
-from proxy.zones import ZoneState
+from proxy.zones import Route, ZoneState
 
 Pieces = Sequence[bytes | bytearray | memoryview]
 
@@ -61,6 +61,8 @@ class Call:
     endpoints: Endpoints
     brokers: Brokers
     on_refused: OnRefused
+    used: set[Route]
+    """Gets what is produced to, or fetched from."""
     units: int = 0
     """What counts towards the limit of the zone that the API has (`ApiEntry.kind`); the handler adds to it."""
 

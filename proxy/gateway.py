@@ -17,6 +17,7 @@ from policies.zone import Zone
 from protocol.errors import ProtocolError
 from proxy import passthrough
 from proxy.accept import Door
+from proxy.activity_news import ActivityCollector
 from proxy.apis.table import all_plans
 from proxy.audit import Audit, Sink
 from proxy.close import CloseReason
@@ -105,6 +106,8 @@ class Gateway:
             config, registry, clusters, self.metrics, budget, self._spawn, mechanisms, audit=self.audit
         )
         self._services.routing = Routing(config.listeners, self._accept, claim, clusters.ids)
+        self.activity = ActivityCollector(self._services.activity, self._services.sessions, registry)
+        """What partners do, for whoever tells people of it."""
         self._credential_use = CredentialUse(self._services)
         self.metrics.registry.register(self._credential_use)
         self._started = False

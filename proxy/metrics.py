@@ -39,15 +39,24 @@ class ApiMeter:
 
 
 class AliasMeter:
-    """Record bytes and requests of one alias."""
+    """Bytes and records, and the requests, of one alias."""
 
-    __slots__ = ("fetch_bytes", "fetch_requests", "produce_bytes", "produce_requests")
+    __slots__ = (
+        "fetch_bytes",
+        "fetch_records",
+        "fetch_requests",
+        "produce_bytes",
+        "produce_records",
+        "produce_requests",
+    )
 
     def __init__(self) -> None:
         self.produce_requests = 0
         self.produce_bytes = 0
+        self.produce_records = 0
         self.fetch_requests = 0
         self.fetch_bytes = 0
+        self.fetch_records = 0
 
 
 class GatewayMetrics(Collector):
@@ -133,15 +142,18 @@ class GatewayMetrics(Collector):
     def _collect_aliases(self) -> Iterator[Metric]:
         labels = ["zone", "alias", "api"]
         requests = CounterMetricFamily("zonegate_alias_requests", "Requests that named the alias.", labels=labels)
-        records = CounterMetricFamily("zonegate_alias_record_bytes", "Bytes of record batches.", labels=labels)
+        record_bytes = CounterMetricFamily("zonegate_alias_record_bytes", "Bytes of record batches.", labels=labels)
+        records = CounterMetricFamily("zonegate_alias_records", "Records of whole batches.", labels=labels)
         for (zone, alias), meter in self._aliases.items():
             if not meter.produce_requests and not meter.fetch_requests:
                 continue  # of a hundred thousand aliases few are used
             requests.add_metric((zone, alias, "produce"), meter.produce_requests)
             requests.add_metric((zone, alias, "fetch"), meter.fetch_requests)
-            records.add_metric((zone, alias, "produce"), meter.produce_bytes)
-            records.add_metric((zone, alias, "fetch"), meter.fetch_bytes)
-        yield from (requests, records)
+            record_bytes.add_metric((zone, alias, "produce"), meter.produce_bytes)
+            record_bytes.add_metric((zone, alias, "fetch"), meter.fetch_bytes)
+            records.add_metric((zone, alias, "produce"), meter.produce_records)
+            records.add_metric((zone, alias, "fetch"), meter.fetch_records)
+        yield from (requests, record_bytes, records)
 
     def _collect_connections(self) -> Iterator[Metric]:
         now = GaugeMetricFamily("zonegate_connections", "Authenticated connections now.", labels=["zone"])

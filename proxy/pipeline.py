@@ -22,6 +22,7 @@ from protocol.headers import (
     response_head,
 )
 from protocol.session_state import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE
+from proxy.activity import shown_bytes
 from proxy.apis import joined_commit
 from proxy.apis.plan import RequestPlan
 from proxy.broker import BrokerConnection
@@ -43,7 +44,7 @@ from proxy.resources import Resource
 from proxy.throttling import Throttle
 from proxy.traffic import Kind
 from proxy.typed_exchange import Part, TypedExchange
-from proxy.zones import ZoneState
+from proxy.zones import Route, ZoneState
 
 LOCAL_KEYS: Final = frozenset((SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE))
 
@@ -117,6 +118,8 @@ class Pipeline:
         self.endpoints = endpoints
         self.brokers = brokers
         self.requests = 0
+        self.used: set[Route] = set()
+        """What was produced to, or fetched from, since somebody has looked."""
         self.draining = False
         self.limited = False
         """Whether the zone has any limit."""
@@ -139,6 +142,11 @@ class Pipeline:
     @property
     def in_flight(self) -> int:
         return len(self._queue)
+
+    @property
+    def client_id(self) -> str:
+        """As the client calls itself, for people."""
+        return shown_bytes(self._client_id)
 
     def meter(self, api_key: int) -> ApiMeter:
         """Where requests of this client are counted."""
@@ -287,7 +295,15 @@ class Pipeline:
             raise ClientProtocolError(str(error)) from None
         zone = self.zone()
         call = Call(
-            plan.key, plan.version, request, plan.response, zone, self.endpoints, self.brokers, self.client.on_refused
+            plan.key,
+            plan.version,
+            request,
+            plan.response,
+            zone,
+            self.endpoints,
+            self.brokers,
+            self.client.on_refused,
+            self.used,
         )
         return call, elements.count * ELEMENT_BYTES
 

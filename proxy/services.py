@@ -1,10 +1,11 @@
 """What all connections of a gateway share."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from proxy.activity import ActivityNotes, Caller
 from proxy.admission import Admission
 from proxy.audit import Audit
 from proxy.certificates import Certificates
@@ -17,7 +18,7 @@ from proxy.mechanisms.mechanism import Mechanism, Principal
 from proxy.metrics import GatewayMetrics
 from proxy.node import Node
 from proxy.routing import Routing
-from proxy.zones import ZoneRegistry
+from proxy.zones import Route, ZoneRegistry
 
 
 class Session(Protocol):
@@ -27,7 +28,14 @@ class Session(Protocol):
     credential_id: str
 
     @property
+    def opened(self) -> float: ...
+
+    @property
     def closed(self) -> bool: ...
+
+    def caller(self) -> Caller | None: ...
+
+    def take_used(self) -> Collection[Route]: ...
 
     def check_deadlines(self, now: float) -> None: ...
 
@@ -69,6 +77,7 @@ class Services:
     arriving: "set[Arriving]" = field(default_factory=set)
     """Connections that are in their TLS handshake."""
     audit: Audit = field(default_factory=Audit)
+    activity: ActivityNotes = field(default_factory=ActivityNotes)
     credentials_used: dict[str, float] = field(default_factory=dict)
     """Credential id -> Unix time of its last use."""
     _ended: asyncio.Event = field(default_factory=asyncio.Event)

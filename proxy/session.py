@@ -7,7 +7,7 @@ broker connection is never silently replaced, since versions, order and state wo
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from time import monotonic, time
 from typing import Final, cast
 
@@ -16,6 +16,7 @@ from protocol.error_codes import ErrorCode
 from protocol.errors import BrokerProtocolError, ClientProtocolError, EncodeError, ProtocolError
 from protocol.framing import FrameReader, Sink
 from protocol.session_state import SessionState
+from proxy.activity import Caller
 from proxy.admission import Ticket
 from proxy.apis.table import plans_for
 from proxy.audit import Origin
@@ -36,7 +37,7 @@ from proxy.routing import Listener
 from proxy.services import Services
 from proxy.session_life import SessionLife
 from proxy.sign_in import SignIn
-from proxy.zones import ZoneState
+from proxy.zones import Route, ZoneState
 
 _log = logging.getLogger("zonegate.connection")
 
@@ -243,6 +244,7 @@ class ClientSession(asyncio.Protocol):
     def answer_locally(self, data: bytes, start: int, end: int, respond: Callable[[bytes], None]) -> None:
         """ApiVersions and the SASL requests of a client that has signed in."""
         self._reauthentication.answer(data, start, end, respond)
+        self._services.activity.clients_changed(self.zone_name)
 
     # signing in
 
@@ -316,6 +318,7 @@ class ClientSession(asyncio.Protocol):
             plans = plans_for(broker.versions.apis)
             self._pipeline = Pipeline(self, broker, plans, self._zone, endpoints, view, self._limits)
         self._pipeline.apply_limits()
+        self._services.activity.clients_changed(self.zone_name)
         self._pipeline.release(Hold.CONNECTING)
 
     def apply_limits(self) -> None:
@@ -340,7 +343,9 @@ class ClientSession(asyncio.Protocol):
     def on_refused(self, api_key: int, error: ErrorCode, resource: Resource, count: int) -> None:
         assert self._authentication.principal is not None
         principal = self._authentication.principal
-        self._services.audit.refused(self.origin, principal, api_key, error, resource, count)
+        services, origin = self._services, self.origin
+        services.audit.refused(origin, principal, api_key, error, resource, count)
+        services.activity.refused(principal.zone, principal.username, origin.address, api_key, error, resource, count)
 
     def resume_soon(self) -> None:
         asyncio.get_running_loop().call_soon(self._resume)
@@ -369,6 +374,30 @@ class ClientSession(asyncio.Protocol):
     def _end_half_closed(self) -> None:
         if self._half_closed and not self._is_working():
             self.close(CloseReason.CLIENT_CLOSED, "after its answers")
+
+    # what people see of it
+
+    @property
+    def opened(self) -> float:
+        """When it was, by a monotonic clock."""
+        return self._deadlines.opened
+
+    def caller(self) -> Caller | None:
+        """Who is at the other end; None of an admin, and before anything can be done for a zone."""
+        principal, pipeline = self._authentication.principal, self._pipeline
+        if principal is None or principal.passthrough or pipeline is None:
+            return None
+        told = self._authentication
+        return Caller(told.client_id or pipeline.client_id, told.software, principal.username, self.origin.address)
+
+    def take_used(self) -> Collection[Route]:
+        """What it has produced to, or fetched from, since this was last asked."""
+        pipeline = self._pipeline
+        if pipeline is None or not pipeline.used:
+            return ()
+        used = frozenset(pipeline.used)
+        pipeline.used.clear()
+        return used
 
     # ending
 
@@ -447,6 +476,7 @@ class ClientSession(asyncio.Protocol):
             self._ticket.leave()
         self._note_use()
         self._services.forget(self)
+        self._services.activity.left(self.zone_name, self.caller(), self.take_used())
         if self._pipeline is not None:
             self._pipeline.abandon()
         if self._broker is not None:

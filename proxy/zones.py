@@ -122,6 +122,10 @@ class ZoneState:
             meter = self._meters[api_key] = self.metrics.api(self.name, api_key)
         return meter
 
+    def requests(self, api_keys: Iterable[int]) -> int:
+        """Of these APIs, as far as they were answered since the zone is as it is."""
+        return sum(meter.requests for key in api_keys if (meter := self._meters.get(key)) is not None)
+
     def note_broker_error(self, api_key: int, code: int) -> None:
         """Count, and tell the operator, when the cluster's ACLs refuse the gateway what a zone grants."""
         name = BROKER_REFUSALS.get(code)

@@ -89,6 +89,7 @@ class Gateway(_Answer):
     zones: int
     connections: int
     problems: list[str] = Field(description="In plain words")
+    clusters: list[str] = Field(description="The ids of those that it serves; a single one may have none")
 
 
 class State(_Answer):

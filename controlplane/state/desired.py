@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
+from controlplane.activity.teller import Teller
 from controlplane.desired import Serving
 from controlplane.state.client import Identity, StateClient
 from controlplane.state.heartbeats import Heartbeats
@@ -24,8 +25,10 @@ class TopicDesired:
         identity: Identity,
         admin: str | None,
         unusable_modes: Mapping[AuthenticationMode, str],
+        teller: Teller,
     ) -> None:
         self._client = client
+        self._teller = teller
         self._identity = identity
         self._unusable_modes = {str(mode): missing for mode, missing in unusable_modes.items()}
         self._served = ServedState(client.log, admin)
@@ -71,10 +74,11 @@ class TopicDesired:
             tasks.create_task(self._client.follower.run(), name="follow the state topic")
             await serving.wait()
             tasks.create_task(heartbeats.run(), name="tell that this gateway lives")
+            tasks.create_task(self._teller.run(gateway.activity), name="tell what partners do")
 
     async def leave(self) -> None:
         if self._heartbeats is not None:
-            await self._heartbeats.farewell()
+            await asyncio.gather(self._heartbeats.farewell(), self._teller.farewell())
 
     async def close(self, _gateway: Serving) -> None:
         if self._heartbeats is not None:

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from controlplane.state.lasting import lasting
 from controlplane.state.log import Raw, StateLog, compacted
 from controlplane.state.records import GATEWAY, ZONE, kind_of
-from controlplane.state.topic import StateTopic, kafka_problem, no_stray_cancellation, stop
+from controlplane.state.topic import OwnTopic, StateTopic, kafka_problem, no_stray_cancellation, stop
 
 POLL_MS: Final = 500
 """For records; those that come meanwhile are returned at once."""
@@ -119,7 +119,7 @@ class Follower:
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         """Returns when records are found to be missing: they were compacted away before they were read."""
-        answers = _Answers(consumer, self.topic)
+        answers = Answers(consumer, self.topic)
         while True:
             records = await _poll(consumer)
             before = self.log.changed_at
@@ -178,7 +178,7 @@ class Follower:
         partition = self.topic.partition
         end = (await consumer.end_offsets([partition]))[partition]
         records: list[Raw] = []
-        answers = _Answers(consumer, self.topic)
+        answers = Answers(consumer, self.topic)
         while (position := await consumer.position(partition)) < end:
             found = await _poll(consumer)
             if not found and answers.is_new():
@@ -191,7 +191,7 @@ class Follower:
                 raise TimeoutError
         return records, max(end, records[-1][0] + 1 if records else 0)
 
-    def _look_at(self, answers: "_Answers") -> None:
+    def _look_at(self, answers: "Answers") -> None:
         """Whether the broker still answers: aiokafka tries again by itself, for ever. Raises TimeoutError."""
         silent = answers.silent()
         if silent > STALLED_SECONDS:
@@ -228,10 +228,10 @@ class Follower:
             _log.warning("the state topic is out of reach", extra=extra)
 
 
-class _Answers:
+class Answers:
     """When the broker has last answered, by a clock that nobody sets: aiokafka's is the system's."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, topic: StateTopic) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, topic: OwnTopic) -> None:
         self._consumer = consumer
         self._partition = topic.partition
         self._told: int | None = None

@@ -1,11 +1,12 @@
-"""The state topic itself: that it is there and as it must be, and the clients that read and write it."""
+"""The topics that zonegate has for itself: that they are there and as they must be. And the state topic, with the
+clients that read and write it."""
 
 import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -40,8 +41,15 @@ class UnusableTopic(Exception):
     """The topic is there, and not what it must be. The message says what to do."""
 
 
-class StateTopic:
-    """Where the topic is. `context` gives the TLS context of the moment; None is without TLS."""
+class OwnTopic:
+    """Where a topic is. `context` gives the TLS context of the moment; None is without TLS."""
+
+    kind: ClassVar[str]
+    """In a word, for the log."""
+    policy: ClassVar[str]
+    """What its `cleanup.policy` must be."""
+    harm: ClassVar[str]
+    """What comes of another one."""
 
     def __init__(self, name: str, cluster: ClusterConfig, context: Callable[[], ssl.SSLContext | None]) -> None:
         self.name = name
@@ -66,16 +74,20 @@ class StateTopic:
         """False where it is there by now."""
         brokers = len((await admin.describe_cluster())["brokers"])
         replicas = min(brokers, REPLICAS)
-        settings = {**SETTINGS, "min.insync.replicas": str(max(1, replicas - 1))}
+        settings = self._settings(replicas)
         answer = await admin.create_topics([NewTopic(self.name, 1, replicas, topic_configs=settings)])
         for _, code, *message in answer.topic_errors:
             if code == TopicAlreadyExistsError.errno:
                 return False
             if code:
                 raise for_code(code)(*message)
-        extra = {"event": "state_topic_created", "topic": self.name, "replicas": replicas}
-        _log.info("the state topic was created", extra=extra)
+        extra = {"event": f"{self.kind}_topic_created", "topic": self.name, "replicas": replicas}
+        _log.info("the %s topic was created", self.kind, extra=extra)
         return True
+
+    def _settings(self, replicas: int) -> Mapping[str, str]:
+        """For its creation."""
+        raise NotImplementedError
 
     async def _is_there(self, admin: AIOKafkaAdminClient) -> bool:
         """And as it must be, or UnusableTopic is raised."""
@@ -98,7 +110,7 @@ class StateTopic:
         return True
 
     async def _is_kept(self, admin: AIOKafkaAdminClient) -> bool:
-        """The same. Raises UnusableTopic where it forgets."""
+        """The same. Raises UnusableTopic where it forgets what it must keep, or the other way round."""
         resource = ConfigResource(ConfigResourceType.TOPIC, self.name, {"cleanup.policy": None})
         (answer,) = await admin.describe_configs([resource])
         ((code, message, _type, _name, entries),) = answer.resources
@@ -106,14 +118,40 @@ class StateTopic:
             return False
         if code:
             raise for_code(code)(f"{message or for_code(code).description} (the configuration of topic {self.name})")
-        policy = next((entry[1] for entry in entries if entry[0] == "cleanup.policy"), "compact")
-        if policy != "compact":
+        policy = next((entry[1] for entry in entries if entry[0] == "cleanup.policy"), self.policy)
+        if policy != self.policy:
             raise UnusableTopic(
-                f"topic {self.name} has cleanup.policy={policy}, and what is stored would be lost in time; set it: "
+                f"topic {self.name} has cleanup.policy={policy}, {self.harm}; set it: "
                 f"kafka-configs --alter --entity-type topics --entity-name {self.name} "
-                "--add-config cleanup.policy=compact"
+                f"--add-config cleanup.policy={self.policy}"
             )
         return True
+
+    def _connection(self) -> dict[str, Any]:
+        cluster = self._cluster
+        options: dict[str, Any] = {
+            "bootstrap_servers": [f"{host}:{port}" for host, port in cluster.bootstrap_servers],
+            "client_id": f"zonegate-{self.kind}",
+            "security_protocol": cluster.security_protocol,
+            "ssl_context": self._context(),
+            "request_timeout_ms": REQUEST_MS,
+        }
+        if cluster.security_protocol.startswith("SASL"):
+            options |= {
+                "sasl_mechanism": cluster.mechanism,
+                "sasl_plain_username": cluster.username,
+                "sasl_plain_password": cluster.password,
+            }
+        return options
+
+
+class StateTopic(OwnTopic):
+    kind = "state"
+    policy = "compact"
+    harm = "and what is stored would be lost in time"
+
+    def _settings(self, replicas: int) -> Mapping[str, str]:
+        return {**SETTINGS, "min.insync.replicas": str(max(1, replicas - 1))}
 
     async def consumer(self, offset: int) -> AIOKafkaConsumer:
         """A started one, that reads from this offset on. Raises KafkaError, OSError."""
@@ -143,23 +181,6 @@ class StateTopic:
             await stop(producer)
             raise
         return producer
-
-    def _connection(self) -> dict[str, Any]:
-        cluster = self._cluster
-        options: dict[str, Any] = {
-            "bootstrap_servers": [f"{host}:{port}" for host, port in cluster.bootstrap_servers],
-            "client_id": "zonegate-state",
-            "security_protocol": cluster.security_protocol,
-            "ssl_context": self._context(),
-            "request_timeout_ms": REQUEST_MS,
-        }
-        if cluster.security_protocol.startswith("SASL"):
-            options |= {
-                "sasl_mechanism": cluster.mechanism,
-                "sasl_plain_username": cluster.username,
-                "sasl_plain_password": cluster.password,
-            }
-        return options
 
 
 @contextlib.contextmanager

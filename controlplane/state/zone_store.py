@@ -304,6 +304,7 @@ class ZoneStore:
                 record.zones,
                 record.connections,
                 [*_cluster_problems(record.clusters), *(f"zone {each}: {why}" for each, why in record.refused.items())],
+                [cluster for cluster in record.clusters if cluster],
             )
             for record, ago in sorted(self._liveness.live(), key=lambda live: live.record.key)
         ]

@@ -1,4 +1,4 @@
-"""Fetch (1): aliases become backing topics and back; record batches are never looked into.
+"""Fetch (1): aliases become backing topics and back; record batches are never decoded, only counted.
 
 Versions: 4-11 plain, 7+ sessions (KIP-227), 11+ rack, 12+ flexible with leaders in tagged fields, 13+ topic ids
 (KIP-516), 15+ replica state as a tag, 16+ endpoints of new leaders (KIP-951).
@@ -15,6 +15,7 @@ from protocol.error_codes import ErrorCode
 from protocol.fetch_stream import FetchStream
 from protocol.framing import Sink
 from protocol.headers import RESPONSE_PEEK
+from protocol.record_batches import count_records
 from protocol.schema import Message
 from protocol.spans import INT32, TopicSpan
 from proxy.apis.plan import Connection, RequestPlan
@@ -129,7 +130,9 @@ def _finish(call: Call, split: Split, responses: list[Message]) -> Answer:
     call.units = sum(len(partition.records) for topic in topics for partition in topic.partitions)
     for asked in split.asked:
         if asked.alias is not None and not asked.error:
-            call.zone.route(asked.alias).meter.fetch_requests += 1
+            route = call.zone.route(asked.alias)
+            call.used.add(route)
+            route.meter.fetch_requests += 1
     endpoints = tuple(node for response in responses for node in getattr(response, "node_endpoints", ()))
     answer = call.response.fit(responses=topics, throttle_time=throttle, node_endpoints=endpoints)
     rewrite_leaders(call.endpoints, answer, [partition for topic in topics for partition in topic.partitions])
@@ -138,8 +141,9 @@ def _finish(call: Call, split: Split, responses: list[Message]) -> Answer:
 
 def _mend(route: Route, partition: Message) -> Message:
     """Records are empty rather than null: some clients fail on null (FetchResponse.recordsOrFail in Kafka)."""
-    partition.records = partition.records or b""
-    route.meter.fetch_bytes += len(partition.records)
+    records = partition.records = partition.records or b""
+    route.meter.fetch_bytes += len(records)
+    route.meter.fetch_records += count_records(records, 0, len(records))
     return partition
 
 
@@ -168,7 +172,9 @@ class FetchExchange(SplicedExchange):
         return pos, pos + INT32.size
 
     def client_spelling(self, topic: TopicSpan) -> bytes:
-        self.routes[topic.key].meter.fetch_bytes += topic.record_bytes
+        meter = self.routes[topic.key].meter
+        meter.fetch_bytes += topic.record_bytes
+        meter.fetch_records += topic.records
         return super().client_spelling(topic)
 
     def on_head(self, data: bytes, start: int, size: int) -> Sink | None:
@@ -198,8 +204,10 @@ class FetchExchange(SplicedExchange):
             self.connection.refund(Kind.CONSUME, self._charged)
             self.connection.end_stream()
 
-    def _count(self, topic: bytes, record_bytes: int) -> None:
-        self.routes[topic].meter.fetch_bytes += record_bytes
+    def _count(self, topic: bytes, record_bytes: int, records: int) -> None:
+        meter = self.routes[topic].meter
+        meter.fetch_bytes += record_bytes
+        meter.fetch_records += records
         self._charged -= record_bytes
 
 
@@ -221,6 +229,7 @@ def on_bytes(connection: Connection, plan: RequestPlan, data: bytes, start: int,
         routes[route.broker_keys[kind]] = route
     if len(routes) != len(spans.topics):
         return False
+    connection.used.update(routes.values())
     for route in routes.values():
         route.meter.fetch_requests += 1
     names = [route.broker[kind] for route in routes.values()]

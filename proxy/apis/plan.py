@@ -9,7 +9,7 @@ from protocol.framing import Sink
 from protocol.schema import Struct, request_struct, response_struct
 from proxy.exchange import Call, Endpoints, Exchange, Outcome, Pieces
 from proxy.traffic import Kind
-from proxy.zones import ZoneState
+from proxy.zones import Route, ZoneState
 
 API_VERSIONS_KEY = 18
 
@@ -83,6 +83,8 @@ class Connection(Protocol):
     zone: Callable[[], ZoneState]
     limited: bool
     """Whether the zone has any limit."""
+    used: set[Route]
+    """Gets what is produced to, or fetched from."""
 
     def charge(self, kind: Kind, units: float) -> None:
         """Count towards a limit of the zone."""

@@ -1,4 +1,4 @@
-"""Produce (0): WRITE aliases become backing topics; record batches are never looked into.
+"""Produce (0): WRITE aliases become backing topics; record batches are never decoded, only counted.
 
 Versions: 3-8 plain, 9+ flexible, 10+ new leaders in tagged fields (KIP-951), 12 transactions v2 (KIP-890), 13 topic ids
 (KIP-516). A transactional id is put into the zone's namespace; whether records are transactional and their partitions
@@ -12,6 +12,7 @@ from policies.zone import Alias
 from protocol import produce
 from protocol.error_codes import ErrorCode, own_text
 from protocol.framing import Sink
+from protocol.record_batches import RecordCounter, count_records
 from protocol.schema import Message
 from protocol.spans import INT32, TopicSpan, splice
 from proxy.apis.ids import transaction_refusal
@@ -20,6 +21,7 @@ from proxy.apis.spliced import SplicedExchange, spelling
 from proxy.apis.topics import Shape, Split, rewrite_leaders
 from proxy.close import CloseReason
 from proxy.exchange import Answer, BrokerRequest, Call, Forward, Outcome, Pieces, Send
+from proxy.metrics import AliasMeter
 from proxy.resources import transaction
 from proxy.traffic import Kind
 from proxy.zones import BY_ID, PLAIN, Route, ZoneState, spell
@@ -49,10 +51,14 @@ def handle(call: Call) -> Outcome:
     split = Split(call, SHAPE, request.topic_data)
     for asked in split.asked:
         if asked.alias is not None and not asked.error:
-            meter = call.zone.route(asked.alias).meter
-            record_bytes = sum(len(partition.records or b"") for partition in asked.partitions)
+            route = call.zone.route(asked.alias)
+            call.used.add(route)
+            meter = route.meter
+            spans = [partition.records or b"" for partition in asked.partitions]
+            record_bytes = sum(map(len, spans))
             meter.produce_requests += 1
             meter.produce_bytes += record_bytes
+            meter.produce_records += sum(count_records(records, 0, len(records)) for records in spans)
             call.units += record_bytes
     requests = [_broker_request(call, split, layer) for layer in range(split.layers)]
     if request.acks == 0:
@@ -150,16 +156,27 @@ def on_large_head(
     connection: Connection, plan: RequestPlan, data: bytes, start: int, body: int, end: int
 ) -> Sink | None:
     """Stream a large request of one topic and partition: only its head is rewritten, the rest passes as it comes in."""
-    spans = produce.parse_stream_head(data, body, end, plan.version)
-    if spans is None:
+    parsed = produce.parse_stream_head(data, body, end, plan.version)
+    if parsed is None:
         return None
+    spans, counter = parsed
     kind = spelling(plan.version, produce.FIRST_FLEXIBLE, produce.FIRST_WITH_IDS)
     routes = _routes(connection.zone(), spans, kind)
     if not routes:
         return None
     pieces, here = splice(data, body, len(data), *_replacements(connection.zone(), spans, routes, kind))
     _send(connection, plan, data, start, end, spans, routes, pieces, here + end - len(data))
-    return connection.forward_more
+    return connection.forward_more if counter.done else _counting(connection, counter, routes[0].meter)
+
+
+def _counting(connection: Connection, counter: RecordCounter, meter: AliasMeter) -> Sink:
+    """Where the rest of a large request goes when batches begin in it."""
+
+    def forward_more(chunk: bytes) -> None:
+        meter.produce_records += counter.feed(chunk, 0, len(chunk))
+        connection.forward_more(chunk)
+
+    return forward_more
 
 
 def _routes(zone: ZoneState, spans: produce.ProduceSpans, kind: int) -> list[Route] | None:
@@ -197,9 +214,13 @@ def _send(
     size: int,
 ) -> None:
     record_bytes = 0
+    used = connection.used
     for topic, route in zip(spans.topics, routes, strict=True):
-        route.meter.produce_requests += 1
-        route.meter.produce_bytes += topic.record_bytes
+        used.add(route)
+        meter = route.meter
+        meter.produce_requests += 1
+        meter.produce_bytes += topic.record_bytes
+        meter.produce_records += topic.records
         record_bytes += topic.record_bytes
     if connection.limited:
         connection.charge(Kind.PRODUCE, record_bytes)

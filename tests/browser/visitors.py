@@ -1,12 +1,13 @@
 """People at browsers of their own: each has a context of the one Chromium, without anybody else's cookies."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.watch import Watch
 
 Theme = Literal["light", "dark"]
+THEMES: Final[tuple[Theme, ...]] = ("light", "dark")
 
 WIDE, NARROW = 1280, 390
 HEIGHTS = {WIDE: 800, NARROW: 844}

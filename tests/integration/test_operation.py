@@ -41,6 +41,22 @@ def test_metrics_count_by_zone_api_and_alias(world: World, supplier: Account, to
     assert metric("zonegate_upstream_reachable") == 1
 
 
+@pytest.mark.parametrize(
+    ("values", "compression"),
+    [(["x" * 100] * 10, "none"), (["x" * 1000] * 300, "gzip"), (["x" * 50_000] * 20, "none")],
+    ids=["ordinary", "compressed", "streamed"],
+)
+def test_records_are_counted_exactly(
+    world: World, supplier: Account, topic: Topic, values: list[str], compression: str
+) -> None:
+    client = Librdkafka(supplier)
+    client.produce(topic.alias, values, compression=compression)
+    client.consume([topic.alias], len(values))
+    for api in ("produce", "fetch"):
+        counted = world.gateway.metric("zonegate_alias_records_total", zone=supplier.zone, alias=topic.alias, api=api)
+        assert counted == len(values), api
+
+
 def test_refusals_are_counted_and_names_of_clients_are_no_labels(world: World, supplier: Account) -> None:
     labels = {"zone": supplier.zone, "error": "topic_authorization_failed"}
     before = world.gateway.metric("zonegate_refusals_total", **labels)

@@ -145,6 +145,13 @@ def test_a_zone_with_a_topic_that_the_gateways_user_may_not_see_says_so(guarded:
         api.put(manifest(ZONE, PARTNER, ROWS[:1])).raise_for_status()
         api.wait_for(ZONE, "READY")
 
+        # of the activity topic it may do nothing, which is told, and harms nobody
+        for message in ("people can't be told what partners do", "it can't be read what partners do"):
+            told = gateway.wait_for_log(lambda entry, text=message: entry["message"] == text, message)  # type: ignore[misc]
+            assert told["topic"] == f"{STATE}-activity"
+            assert "it needs Create, Read, Write and DescribeConfigs on the topic" in told["problem"]
+        assert produce(client(gateway, api.new_password(ZONE)), "granted") is None
+
 
 def test_a_wrong_secret_for_the_brokers_is_why_it_is_not_ready(guarded: Cluster) -> None:
     with open_gateway(guarded, "wrong") as gateway:

@@ -8,8 +8,12 @@ from prometheus_client import CollectorRegistry, Counter
 from controlplane.passthrough_http import TokenIssuer
 from policies.credentials import Credential
 from policies.zone import Zone
+from proxy.activity import ActivityNotes
+from proxy.activity_news import ActivityCollector
 from proxy.audit import Audit
+from proxy.metrics import GatewayMetrics
 from proxy.tls import ServerTls
+from proxy.zones import ZoneRegistry
 
 
 class FakeMetrics:
@@ -27,6 +31,7 @@ class FakeGateway:
         self.start_error: Exception | None = None
         self.ready = False
         self.passthrough: TokenIssuer | None = None
+        self.activity = ActivityCollector(ActivityNotes(), (), ZoneRegistry(GatewayMetrics()))
         self.audit = Audit(self._note)
         self.audited: list[Mapping[str, object]] = []
         self.stopped = False

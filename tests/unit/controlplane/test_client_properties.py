@@ -106,8 +106,10 @@ def test_with_a_password() -> None:
 def test_login_modules() -> None:
     scram = read(properties([listener(mechanisms=("SCRAM-SHA-512",))], "PLAIN", "joe"))["sasl.jaas.config"]
     assert parse_login(scram).scram
-    bearer = read(properties([TLS], "OAUTHBEARER", "joe"))["sasl.jaas.config"]
-    assert bearer == "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;"
+    bearer = read(properties([TLS], "OAUTHBEARER", "joe"))
+    classes = "org.apache.kafka.common.security.oauthbearer"
+    assert bearer["sasl.jaas.config"] == f'{classes}.OAuthBearerLoginModule required clientId="" clientSecret="";'
+    assert bearer["sasl.login.callback.handler.class"] == f"{classes}.OAuthBearerLoginCallbackHandler"
 
 
 def test_quotes_and_backslashes_in_a_file() -> None:

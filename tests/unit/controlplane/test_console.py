@@ -16,6 +16,7 @@ from controlplane.state.client import StateClient
 from controlplane.state.topic import UnusableTopic
 from controlplane.zone_service import Unavailable
 from proxy.audit import Audit
+from tests.unit.controlplane.activity.fake_topic import FakeActivityTopic
 from tests.unit.controlplane.state.edits import edit
 from tests.unit.controlplane.state.fake_topic import FakeTopic, until
 from tests.unit.controlplane.state.memory import gateway_record
@@ -34,7 +35,8 @@ class World:
             "cluster": {"bootstrap.servers": f"127.0.0.1:{free_port()}"},
             "console": {"listen": listen, "api_key": KEY},
         }
-        self.console = Console(Settings.model_validate(sections), self.client, Audit(None))
+        self.activity = FakeActivityTopic()
+        self.console = Console(Settings.model_validate(sections), self.client, self.activity.it, Audit(None))
         self.stopping = asyncio.Event()
 
     async def get(self, path: str) -> httpx.Response:

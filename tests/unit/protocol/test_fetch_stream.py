@@ -9,11 +9,14 @@ import pytest
 from protocol.codec import decode, encode
 from protocol.errors import BrokerProtocolError
 from protocol.fetch_stream import FetchStream, fill
+from protocol.record_batches import count_records
 from protocol.schema import Message, response_struct
+from tests.unit.protocol.batches import batch, control_batch
 
 FETCH = 1
 VERSIONS = range(4, 19)
 MAPPED = {1: ("gateway", 9095), 2: ("gateway-with-a-name-that-is-longer-than-a-brokers", 9096)}
+BATCHES = batch(3) + control_batch() + batch(200) + batch(1)
 TOPICS = {"orders": "o", "payments": "payments-of-the-partner", "kafka-x": "x"}
 
 
@@ -39,7 +42,7 @@ def build(version: int, rng: random.Random, leaders: bool) -> Message:
             values: dict[str, Any] = {
                 "partition_index": index,
                 "error_code": rng.choice((0, 0, 6)),
-                "records": rng.randbytes(rng.choice((0, 1, 3000))),
+                "records": rng.choice((b"", b"r", rng.randbytes(3000), BATCHES, BATCHES[:-1])),
                 "aborted_transactions": tuple(
                     partition.nested("aborted_transactions").new(**entry) for entry in aborted
                 ),
@@ -74,11 +77,12 @@ def expected(message: Message, version: int, drop_endpoints: bool) -> Message:
     return message
 
 
-def stream(version: int, body: bytes, cuts: list[int]) -> tuple[int | None, bytes, dict[bytes, int]]:
-    counted: dict[bytes, int] = {}
+def stream(version: int, body: bytes, cuts: list[int]) -> tuple[int | None, bytes, list[tuple[int, int]]]:
+    """The size that was announced, the client's body, and the (bytes, records) that were told of each topic."""
+    counted = dict.fromkeys(names_for(version), (0, 0))
 
-    def count(topic: bytes, size: int) -> None:
-        counted[topic] = counted.get(topic, 0) + size
+    def count(topic: bytes, size: int, records: int) -> None:
+        counted[topic] = counted[topic][0] + size, counted[topic][1] + records
 
     one = FetchStream(version, names_for(version), MAPPED.get, count)
     bounds = [0, *sorted(cuts), len(body)]
@@ -87,7 +91,7 @@ def stream(version: int, body: bytes, cuts: list[int]) -> tuple[int | None, byte
     for start, stop in itertools.pairwise(bounds):
         out += b"".join(one.feed(body[start:stop]))
     assert one.finished
-    return size, out, counted
+    return size, out, list(counted.values())
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -101,7 +105,10 @@ def test_streamed_equals_renamed_at_any_cut(version: int, leaders: bool) -> None
         size, out, counted = stream(version, body, cuts)
         assert size == len(out)
         got = decode(message.struct, out)
-        assert sum(counted.values()) == sum(len(p.records) for t in message.responses for p in t.partitions)
+        spans = [[partition.records for partition in topic.partitions] for topic in message.responses]
+        assert counted == [
+            (sum(map(len, topic)), sum(count_records(records, 0, len(records)) for records in topic)) for topic in spans
+        ]
         dropped = version >= 16 and leaders and not got.node_endpoints
         assert got == expected(decode(message.struct, body), version, dropped)
         if not leaders:
@@ -109,10 +116,13 @@ def test_streamed_equals_renamed_at_any_cut(version: int, leaders: bool) -> None
 
 
 def test_one_byte_at_a_time() -> None:
-    rng = random.Random(5)  # noqa: S311
-    body = bytes(encode(build(17, rng, True)))
-    size, out, _ = stream(17, body, list(range(30, len(body))))
+    rng = random.Random(6)  # noqa: S311
+    message = build(17, rng, True)
+    body = bytes(encode(message))
+    size, out, counted = stream(17, body, list(range(30, len(body))))
     assert size == len(out)
+    whole = [partition.records for topic in message.responses for partition in topic.partitions]
+    assert sum(records for _, records in counted) == 204 * whole.count(BATCHES) + 203 * whole.count(BATCHES[:-1]) > 0
 
 
 def test_an_unknown_tag_of_a_partition_is_dropped() -> None:
@@ -124,7 +134,7 @@ def test_an_unknown_tag_of_a_partition_is_dropped() -> None:
     assert body.endswith(b"r" * 10 + b"\0\0\0")
     body[-3:-2] = b"\x01\x32\x06SECRET"
     names = {b"orders": names_for(version)[b"orders"]}
-    one = FetchStream(version, names, MAPPED.get, lambda topic, size: None)
+    one = FetchStream(version, names, MAPPED.get, lambda topic, size, records: None)
     size = one.begin(bytes(body), 0, len(body))
     out = b"".join(one.feed(bytes(body)))
     assert size == len(out)
@@ -139,7 +149,7 @@ def test_a_response_that_ends_too_early_ends_the_connection(version: int) -> Non
     rng = random.Random(version)  # noqa: S311 - reproducible, not secret
     body = bytes(encode(build(version, rng, True)))
     for end in (*rng.sample(range(30, len(body)), 60), *range(len(body) - 40, len(body))):
-        one = FetchStream(version, names, MAPPED.get, lambda t, s: None)
+        one = FetchStream(version, names, MAPPED.get, lambda t, s, r: None)
         assert one.begin(body[:end], 0, end) is not None
         with pytest.raises(BrokerProtocolError):
             one.feed(body[:end])
@@ -151,7 +161,7 @@ def test_bytes_after_the_end_of_a_response_end_the_connection(version: int, rest
     """One zero byte was taken for the tagged fields that old versions don't have."""
     names = {raw: (spelled, spelled) for raw, (spelled, _) in names_for(version).items()}
     body = bytes(encode(build(version, random.Random(version), False))) + rest  # noqa: S311 - reproducible, not secret
-    one = FetchStream(version, names, MAPPED.get, lambda t, s: None)
+    one = FetchStream(version, names, MAPPED.get, lambda t, s, r: None)
     assert one.begin(body, 0, len(body)) is not None
     with pytest.raises(BrokerProtocolError):
         one.feed(body)
@@ -160,13 +170,13 @@ def test_bytes_after_the_end_of_a_response_end_the_connection(version: int, rest
 def test_other_topics_than_asked_for_are_not_streamed() -> None:
     struct = response_struct(FETCH, 12)
     body = bytes(encode(struct.new(responses=(struct.nested("responses").new(topic="orders"),))))
-    assert FetchStream(12, names_for(12), MAPPED.get, lambda t, s: None).begin(body, 0, len(body)) is None
+    assert FetchStream(12, names_for(12), MAPPED.get, lambda t, s, r: None).begin(body, 0, len(body)) is None
 
 
 def test_a_topic_that_was_not_asked_for_ends_the_connection() -> None:
     struct = response_struct(FETCH, 12)
     body = bytes(encode(struct.new(responses=(struct.nested("responses").new(topic="foreign"),))))
-    one = FetchStream(12, {b"orders": (b"\x07orders", b"\x02o")}, MAPPED.get, lambda t, s: None)
+    one = FetchStream(12, {b"orders": (b"\x07orders", b"\x02o")}, MAPPED.get, lambda t, s, r: None)
     assert one.begin(body, 0, len(body)) is not None
     with pytest.raises(BrokerProtocolError, match="was not fetched"):
         one.feed(body)

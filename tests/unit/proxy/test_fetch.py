@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 
 from protocol.schema import Message, request_struct, response_struct
 from proxy.apis.fetch import REFUSED_WAIT_MS
 from proxy.apis.table import plans_for
 from proxy.close import CloseReason
+from tests.unit.protocol.batches import batch, control_batch
 from tests.unit.proxy.playbook import (
     UNMAPPED_BROKER,
     BrokerGot,
@@ -245,6 +247,30 @@ def test_two_aliases_of_one_partition_with_news(version: int) -> None:
         ]
         dialogue.broker_answers(dialogue.broker_gets())
         dialogue.client_receives(behind)
+
+
+@pytest.mark.parametrize("version", versions_of(KEY))
+def test_records_are_counted_for_the_alias_that_asked(version: int) -> None:
+    """By two aliases of one partition, and by one alias alone, which takes the byte path."""
+    with Playbook() as playbook:
+        dialogue = playbook.signed_in()
+        orders, twin, stock = (alias_key(playbook, version, name) for name in ("orders", "twin", "stock"))
+        for topics in ([(orders, {0: 1, 1: 1}), (twin, {0: 2})], [(stock, {0: 4})]):
+            dialogue.client_sends(KEY, version, wanted(version, topics))
+            while dialogue.broker.sent:
+                got = dialogue.broker_gets()
+                response = records(got)
+                offsets = [offset for _, partitions in asked(got) for offset in partitions.values()]
+                found = [partition for topic in response.responses for partition in topic.partitions]
+                for partition, offset in zip(found, offsets, strict=True):
+                    partition.records = control_batch() + batch(offset) + batch(10)
+                dialogue.broker_answers(got, response)
+            dialogue.client_receives()
+        counted = {name: playbook.metrics.alias("partner", name) for name in ("orders", "twin", "stock")}
+        assert {name: meter.fetch_records for name, meter in counted.items()} == {"orders": 22, "twin": 12, "stock": 14}
+        assert sum(meter.produce_records for meter in counted.values()) == 0
+        exposed = generate_latest(playbook.metrics.registry).decode()
+        assert 'zonegate_alias_records_total{alias="twin",api="fetch",zone="partner"} 12.0' in exposed
 
 
 @pytest.mark.parametrize("version", versions_of(KEY))

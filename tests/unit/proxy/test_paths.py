@@ -1,7 +1,7 @@
 """Byte path = typed path, on every version of Produce and Fetch; streamed = whole.
 
 The same requests of a client and the same responses of a broker run through two sessions, one of which has no byte
-paths. All bytes to the broker and to the client must be equal.
+paths. All bytes to the broker and to the client must be equal, and so must be what is counted.
 """
 
 import dataclasses
@@ -21,6 +21,8 @@ from protocol.schema import Message, Struct, request_struct, response_struct
 from proxy.apis.fetch import REFUSED_WAIT_MS
 from proxy.apis.plan import RequestPlan
 from proxy.apis.table import plans_for
+from proxy.metrics import AliasMeter
+from tests.unit.protocol.batches import batch, control_batch
 from tests.unit.protocol.messages import random_message
 from tests.unit.proxy.playbook import (
     MAPPED_BROKERS,
@@ -47,6 +49,7 @@ ZONE: Final = Zone(
 )
 NAMES: Final = tuple(alias.name for alias in ZONE.aliases)
 LEADERS: Final = (-1, *MAPPED_BROKERS, UNMAPPED_BROKER)
+BATCHES: Final = batch(2) + control_batch() + batch(3)
 SEEDS: Final = st.integers(0, 1 << 40)
 
 
@@ -123,7 +126,7 @@ def produce_request(rng: Random, dialogue: Dialogue, version: int) -> Message:
     topic_struct = struct.nested("topic_data")
     partition_struct = topic_struct.nested("partition_data")
     ordinary = rng.random() < 0.6
-    blobs = (b"", b"records", bytes(200)) if ordinary else (None, b"", b"records")
+    blobs = (b"", b"records", bytes(200), BATCHES) if ordinary else (None, b"", b"records", BATCHES)
     topics = tuple(
         topic_struct.new(
             **topic,
@@ -231,7 +234,7 @@ def fetch_response(rng: Random, got: BrokerGot) -> Message:
 
     def partition(index: int) -> Message:
         values = no_tags if fine else leader(rng, partition_struct)
-        records = some(rng, b"", b"records", bytes(300)) if fine else some(rng, None, b"", b"r")
+        records = some(rng, b"", b"records", bytes(300), BATCHES) if fine else some(rng, None, b"", b"r", BATCHES)
         return fill(rng, partition_struct, partition_index=index, records=records, **values)
 
     topics = tuple(
@@ -256,6 +259,13 @@ def pass_time(*dialogues: Dialogue) -> None:
         dialogue.playbook.loop.advance(REFUSED_WAIT_MS / 1000)
 
 
+def metered(dialogue: Dialogue) -> dict[str, dict[str, int]]:
+    """What was counted of each alias. A fetch that fails as a whole is a request on the byte path alone."""
+    meters = {name: dialogue.playbook.metrics.alias(ZONE.name, name) for name in NAMES}
+    counts = [field for field in AliasMeter.__slots__ if field != "fetch_requests"]
+    return {name: {field: getattr(meter, field) for field in counts} for name, meter in meters.items()}
+
+
 def compare(
     byte: Dialogue, typed: Dialogue, rng: Random, message: Message, key: int, version: int, respond: MakeResponse
 ) -> None:
@@ -277,6 +287,7 @@ def compare(
     pass_time(byte, typed)
     assert byte.client.sent == typed.client.sent
     assert byte.ended == typed.ended
+    assert metered(byte) == metered(typed)
     if not byte.ended and not (key == produce.KEY and message.acks == 0):
         byte.client_receives(correlation_id)
         byte.client_receives_nothing()

@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 
 from policies.zone import Alias, Permission, Zone
 from protocol.schema import Message, request_struct, response_struct
 from proxy.close import CloseReason
+from tests.unit.protocol import batches
 from tests.unit.proxy.playbook import UNMAPPED_BROKER, ZONE, BrokerGot, Dialogue, Playbook, backing_id, versions_of
 
 KEY = 0
@@ -104,6 +106,31 @@ def test_allowed_and_refused_in_one_request(version: int) -> None:
             assert refused.log_start_offset == -1
         if version >= 8:
             assert (refused.record_errors, refused.error_message) == ((), None)
+
+
+@pytest.mark.parametrize("version", versions_of(KEY))
+def test_records_are_counted_where_they_are_forwarded(version: int) -> None:
+    with Playbook() as playbook:
+        dialogue = playbook.signed_in()
+        orders, stock, invoices = (alias_key(playbook, version, name) for name in ("orders", "stock", "invoices"))
+        mixed, allowed = {stock: [0], orders: [0, 1]}, {orders: [1], invoices: [0]}
+        for topics in (mixed, allowed):
+            message = batch(version, topics)
+            for topic in message.topic_data:
+                for partition in topic.partition_data:
+                    partition.records = batches.batch(10 + partition.index)
+            dialogue.client_sends(KEY, version, message)
+            got = dialogue.broker_gets()
+            dialogue.broker_answers(got, stored(got))
+            dialogue.client_receives()
+        counted = {name: playbook.metrics.alias("partner", name) for name in ("orders", "stock", "invoices")}
+        assert {name: meter.produce_records for name, meter in counted.items()} == {
+            "orders": 10 + 11 + 11,
+            "stock": 0,
+            "invoices": 10,
+        }
+        exposed = generate_latest(playbook.metrics.registry).decode()
+        assert 'zonegate_alias_records_total{alias="orders",api="produce",zone="partner"} 32.0' in exposed
 
 
 @pytest.mark.parametrize("version", versions_of(KEY))

@@ -14,14 +14,17 @@ from protocol.headers import RESPONSE_PEEK
 from protocol.schema import FieldSpec, Message, Struct, request_struct, response_struct
 from proxy.apis.table import plans_for
 from proxy.close import CloseReason
+from tests.unit.protocol.batches import batch
 from tests.unit.protocol.messages import with_unknown_tag
 from tests.unit.proxy.playbook import BrokerGot, Dialogue, versions_of
 from tests.unit.proxy.test_paths import (
+    BATCHES,
     SEEDS,
     Counting,
     choose_topics,
     fetch_request,
     fetch_response,
+    metered,
     pass_time,
     signed_in,
 )
@@ -37,11 +40,20 @@ def cut(rng: Random, data: bytes) -> list[bytes]:
     return [data[low:high] for low, high in pairwise(points)]
 
 
+def large_records(rng: Random) -> bytes:
+    """Few batches or many, or none at all; the last one may be cut off."""
+    size = rng.choice((STREAM_MIN_BYTES, 70_000))
+    if rng.random() < 0.3:
+        return batch(1) + batch(2, value=rng.randbytes(size))
+    records = rng.choice((batch(90, value=rng.randbytes(50)), BATCHES, rng.randbytes(size)))
+    return (records * (size // len(records) + 1))[:size]
+
+
 def large_produce(rng: Random, dialogue: Dialogue, version: int) -> Message:
     struct = request_struct(produce.KEY, version)
     topic_struct = struct.nested("topic_data")
     topic = choose_topics(rng, dialogue, True, version >= produce.FIRST_WITH_IDS)[0]
-    records = rng.randbytes(rng.choice((STREAM_MIN_BYTES, 70_000)))
+    records = large_records(rng)
     partition = topic_struct.nested("partition_data").new(index=rng.randint(0, 9), records=records)
     data = (topic_struct.new(**topic, partition_data=(partition,)),)
     transactional_id = rng.choice((None, "tx", "x" * 130))
@@ -68,6 +80,7 @@ def test_a_streamed_produce_request_is_the_whole_one(version: int) -> None:
                 streamed.broker_answers(got, response_struct(produce.KEY, version).new())
                 streamed.client_receives(correlation_id)
             assert streamed.broker_gets().key == 12
+            assert metered(streamed) == metered(whole)
 
     run()
     assert counting.streamed >= EXAMPLES
@@ -86,7 +99,7 @@ def with_large_records(rng: Random, got: BrokerGot) -> Message:
     response = fetch_response(rng, got)
     partitions = [partition for topic in response.responses for partition in topic.partitions]
     if partitions:
-        rng.choice(partitions).records = rng.randbytes(rng.choice((STREAM_MIN_BYTES, 60_000)))
+        rng.choice(partitions).records = large_records(rng)
     return response
 
 
@@ -116,6 +129,7 @@ def test_a_streamed_fetch_response_is_the_whole_one(version: int) -> None:
             assert not streamed.client.sent and not whole.client.sent
             assert meaning(version, frames[0]) == meaning(version, frames[1])
             assert frames[0] == frames[1] or len(frames[0]) > len(frames[1])
+            assert metered(streamed) == metered(whole)
 
     run()
     assert any(seen), f"none of {len(seen)} responses was streamed"

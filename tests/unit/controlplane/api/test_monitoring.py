@@ -19,7 +19,7 @@ async def test_gateways(client: httpx.AsyncClient, service: MemoryService) -> No
     state = {"kind": "topic", "name": "_zonegate", "offset": 17, "problem": ""}
     assert (await client.get(GATEWAYS)).json() == {"state": state, "gateways": []}
     service.gateway_views = [
-        GatewayView("g1", None, "host1", "0.1.0", "2026-11-21T09:00:00Z", 0.5, 17, 0, 3, 42, []),
+        GatewayView("g1", None, "host1", "0.1.0", "2026-11-21T09:00:00Z", 0.5, 17, 0, 3, 42, [], ["partner1"]),
         GatewayView("g2", 1, "host2", "0.1.0", "2026-11-21T09:00:00Z", 9.25, 15, 2, 3, 0, ["broker1 does not answer"]),
     ]
     service.problem = "no broker answers"
@@ -37,6 +37,7 @@ async def test_gateways(client: httpx.AsyncClient, service: MemoryService) -> No
         "zones": 3,
         "connections": 0,
         "problems": ["broker1 does not answer"],
+        "clusters": [],
     }
     assert found["gateways"][0]["worker"] is None
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from controlplane.pages import sign_in
 from controlplane.pages.app import create_pages
@@ -32,7 +33,7 @@ class Clock:
 class Browser:
     """Keeps cookies, follows redirects, and sends forms with the token of the page that was looked at last."""
 
-    def __init__(self, app: Starlette) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         transport = httpx.ASGITransport(app=app, client=(PEER, 4711))
         self.http = httpx.AsyncClient(transport=transport, base_url="http://console:8080", follow_redirects=True)
         self.page = ""
