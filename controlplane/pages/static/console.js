@@ -57,8 +57,13 @@ const swap = async (form, submitter) => {
     const response = await fetch(form.action, { method: "POST", body });
     const fresh = parse(await response.text()).getElementById(part.id);
     if (!fresh) throw new Error("the part is gone");
+    const scrolled = [...part.querySelectorAll("[id]")].filter((each) => each.scrollTop).map((each) => [each.id, each.scrollTop]);
     part.replaceWith(fresh);
     prepare(fresh);
+    for (const [id, top] of scrolled) {
+      const same = document.getElementById(id);
+      if (same) same.scrollTop = top;
+    }
     focusAgain(fresh, submitter.name, submitter.value);
     say(fresh.dataset.said || "");
   } catch {
