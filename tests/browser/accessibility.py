@@ -17,10 +17,6 @@ LAYOUT = {"type": "rule", "values": ["target-size", "scrollable-region-focusable
 Look = tuple[int, Theme, Mapping[str, object]]
 
 LOOKS: Final[Sequence[Look]] = ((WIDE, "light", ALL), (WIDE, "dark", COLOURS), (NARROW, "light", LAYOUT))
-    (WIDE, "light", ALL),
-    (WIDE, "dark", COLOURS),
-    (NARROW, "light", LAYOUT),
-)
 """A theme changes colours alone, and a width what is where: nothing else is looked at twice."""
 
 OVERFLOWING = """() => [...document.querySelectorAll("body *")]
