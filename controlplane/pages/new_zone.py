@@ -128,7 +128,7 @@ class NewZone:
             clusters=clusters,
             topics=topics,
             keeps_one=False,
-            yaml=dump(form.manifest({})) if step == "review" else "",
+            yaml=dump(form.manifest({}), unicode=True) if step == "review" else "",
             validity=_validity(visit.form),
             validities=VALIDITIES,
             **FORM_VALUES,
