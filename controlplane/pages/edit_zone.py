@@ -128,7 +128,7 @@ class EditZone:
         if topics is None:
             topics = await self._editor.topics(visit.form, draft.form)
         changes = draft.differences() if draft.is_stale else []
-        return self._desk.page(
+        return await self._desk.long_page(
             visit,
             "edit-zone.html",
             status,

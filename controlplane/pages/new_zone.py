@@ -117,7 +117,7 @@ class NewZone:
             form.texts["cluster"] = form.texts["cluster"] or clusters[0]
         if step == "topics" and topics is None:
             topics = await self._editor.topics(visit.form, form)
-        return self._desk.page(
+        return await self._desk.long_page(
             visit,
             "new-zone.html",
             status or (400 if errors else 200),
