@@ -180,7 +180,9 @@ class ActivityCollector:
         for zone, book in self._books.items():
             noted = taken.get(zone)
             due = book.had_clients and now - book.told_clients_at >= CLIENTS_SECONDS
-            book.listing = due or (noted is not None and noted.clients_changed)
+            # those that nobody has come to last time are still to be told
+            book.listing = book.listing or due or (noted is not None and noted.clients_changed)
+            book.present.clear()
             book.connected = False
         for zone in taken:
             if zone not in self._books:
@@ -254,6 +256,7 @@ class ActivityCollector:
                 opened, count = groups.get(caller, (inf, 0))
                 groups[caller] = min(opened, session.opened), count + 1
                 connections += 1
+        book.listing = False
         book.present.clear()
         book.told_clients_at = now
         book.had_clients = connections > 0

@@ -1,4 +1,5 @@
-"""Takes pictures of every page of the console, in both widths and themes: `python -m tests.browser.pictures FOLDER`.
+"""Takes pictures of every page of the console, in both widths and themes:
+`python -m tests.browser.pictures FOLDER [NAME…]`, where names are those of `shots.py`.
 
 They show the sample, whose time stands still, so that only what changes on a page changes its pictures. An index is
 written beside them.
@@ -14,8 +15,9 @@ from playwright.async_api import Browser, Page
 from tests.browser.chromium import MissingChromium, running_chromium
 from tests.browser.sample import Sample
 from tests.browser.shots import SHOTS, Shot
+from tests.browser.small_png import smaller
 from tests.browser.stage import Stage
-from tests.browser.visitors import HEIGHTS, NARROW, THEMES, WIDE, Visitors
+from tests.browser.visitors import HEIGHTS, NARROW, THEMES, WIDE, Theme, Visitors
 from tests.unit.controlplane.api.memory_service import KEY
 
 INDEX = "README.md"
@@ -35,19 +37,21 @@ def file_name(shot: Shot, width: int, theme: str) -> str:
 async def take(browser: Browser, shot: Shot, folder: Path) -> None:
     async with Stage(await Sample.filled()) as stage:
         visitors = Visitors(browser, stage.url, KEY)
-        page = await visitors.admin()
+        page, blank = await visitors.admin(), await browser.new_page()
         await shot.go(page, stage)
         await page.evaluate("() => document.activeElement.blur()")
         for width in (WIDE, NARROW):
             for theme in THEMES:
-                await _take(page, shot, width, folder / file_name(shot, width, theme), theme == "dark")
+                png = await _take(page, shot, width, theme)
+                (folder / file_name(shot, width, theme)).write_bytes(await smaller(blank, png))
+        await blank.close()
         await visitors.close()
 
 
-async def _take(page: Page, shot: Shot, width: int, path: Path, is_dark: bool) -> None:
+async def _take(page: Page, shot: Shot, width: int, theme: Theme) -> bytes:
     await page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
-    await page.emulate_media(color_scheme="dark" if is_dark else "light")
-    await page.screenshot(path=path, full_page=shot.is_whole, animations="disabled", scale="css")
+    await page.emulate_media(color_scheme=theme)
+    return await page.screenshot(full_page=shot.is_whole, animations="disabled", scale="css")
 
 
 def index(shots: Sequence[Shot]) -> str:
@@ -63,11 +67,14 @@ def index(shots: Sequence[Shot]) -> str:
     return "".join(parts)
 
 
-async def take_all(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+async def take_all(shots: Sequence[Shot], folder: Path) -> None:
     async with running_chromium() as browser:
-        for shot in SHOTS:
+        for shot in shots:
             await take(browser, shot, folder)
+
+
+def tidy(folder: Path) -> None:
+    """Write the index, and remove what isn't in it."""
     known = {file_name(shot, width, theme) for shot in SHOTS for width in (WIDE, NARROW) for theme in THEMES}
     for old in folder.glob("*.png"):
         if old.name not in known:
@@ -77,12 +84,15 @@ async def take_all(folder: Path) -> None:
 
 def main(arguments: Sequence[str]) -> str | None:
     """What went wrong."""
-    if len(arguments) != 1:
-        return "usage: python -m tests.browser.pictures FOLDER"
+    if not arguments:
+        return "usage: python -m tests.browser.pictures FOLDER [NAME…]"
+    folder, wanted = Path(arguments[0]), arguments[1:]
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        asyncio.run(take_all(Path(arguments[0])))
+        asyncio.run(take_all([shot for shot in SHOTS if not wanted or shot.name in wanted], folder))
     except MissingChromium as error:
         return str(error)
+    tidy(folder)
     return None
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import sys
 import uuid
 from pathlib import Path
@@ -84,11 +83,6 @@ class Shell:
 
     async def run(self, line: str, **variables: str) -> str:
         """What it prints; it must succeed."""
-        code, output = await self.ran(line, **variables)
-        assert code == 0, f"$ {line}\n{output}"
-        return output
-
-    async def ran(self, line: str, **variables: str) -> tuple[int, str]:
         path = f"{self._programs}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = {"PATH": path, "HOME": str(self.folder), **variables}
         process = await asyncio.create_subprocess_exec(
@@ -99,12 +93,5 @@ class Shell:
             stderr=asyncio.subprocess.STDOUT,
         )
         output, _ = await asyncio.wait_for(process.communicate(), COMMAND_SECONDS)
-        assert process.returncode is not None
-        return process.returncode, output.decode()
-
-
-def shown_id(address: str) -> str:
-    """Of the zone that a page's address is about."""
-    found = re.search(r"/zones/([^/?#]+)", address)
-    assert found is not None, address
-    return found[1]
+        assert process.returncode == 0, f"$ {line}\n{output.decode()}"
+        return output.decode()

@@ -3,18 +3,21 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
+from time import time
 
 import httpx
 import pytest
 
 from controlplane import console as module
+from controlplane.activity.records import write_record, write_zone
 from controlplane.console import Console
 from controlplane.settings import Settings
 from controlplane.start_errors import StartError
 from controlplane.state import follower as follower_module
-from controlplane.state.client import StateClient
+from controlplane.state.client import Identity, StateClient
 from controlplane.state.topic import UnusableTopic
 from controlplane.zone_service import Unavailable
+from proxy.activity_news import ZoneNews
 from proxy.audit import Audit
 from tests.unit.controlplane.activity.fake_topic import FakeActivityTopic
 from tests.unit.controlplane.state.edits import edit
@@ -79,6 +82,17 @@ async def test_topics_of_a_cluster_that_is_out_of_reach(world: World) -> None:
     assert world.console.service.clusters() == ()
     with pytest.raises(Unavailable, match=r"^cluster 'partner1' is out of reach: 127\.0\.0\.1:"):
         await world.console.service.cluster_topics("partner1")
+
+
+async def test_it_remembers_what_gateways_tell_of_partners(world: World) -> None:
+    news = ZoneNews((5, 1, 0, 0), (2.5, 0.0, 0.0), None, 0, {}, {})
+    told = write_record(Identity("g"), time() - 2, time(), [write_zone("a", news)])
+    async with asyncio.timeout(20), world.console.alone(world.stopping):
+        await until(lambda: world.console.activity.problem == "")
+        world.activity.append(told, time())
+        await until(lambda: world.console.activity.gateway("g", None).produce > 0)
+        assert world.console.activity.zone("a").rates.produce == 2.5
+        world.stopping.set()
 
 
 async def test_records_of_gateways_that_are_gone_are_removed_although_nobody_edits(

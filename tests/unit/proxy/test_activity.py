@@ -103,6 +103,20 @@ def test_a_zone_without_clients_is_told_once(world: World) -> None:
     assert not world.collector._books
 
 
+def test_news_that_nobody_took_come_next_time(world: World) -> None:
+    dialogue = world.playbook.signed_in()
+    world.playbook.signed_in()
+    produces(dialogue)
+    world.playbook.loop.advance(2)
+    world.collector.collect()
+    dialogue.client.hang_up()
+    assert dialogue.ended
+    produces(world.playbook.signed_in())
+    news = world.of_partner()
+    assert (news.counts[0], news.connections) == (4, 2)
+    assert world.of_partner().clients is None
+
+
 def test_what_a_client_calls_itself(world: World) -> None:
     dialogue = world.playbook.connects()
     names = {"client_software_name": "librdkafka", "client_software_version": "2.6.1"}

@@ -39,7 +39,7 @@ async def test_it_is_beside_the_state_topic_and_forgets(monkeypatch: pytest.Monk
 
 
 async def test_one_that_is_compacted_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UnusableTopic, match="add-config cleanup.policy=delete"):
+    with pytest.raises(UnusableTopic, match=r"--add-config cleanup\.policy=delete"):
         await ensure(Admin(1, "compact", []), monkeypatch)
 
 
