@@ -1,6 +1,7 @@
 """The wizard that makes a zone: one form in four steps, all of whose fields travel with it, so that nothing is kept
 here between them."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -128,7 +129,7 @@ class NewZone:
             clusters=clusters,
             topics=topics,
             keeps_one=False,
-            yaml=dump(form.manifest({})) if step == "review" else "",
+            yaml=await asyncio.to_thread(dump, form.manifest({})) if step == "review" else "",
             validity=_validity(visit.form),
             validities=VALIDITIES,
             **FORM_VALUES,

@@ -293,6 +293,15 @@ async def test_there_is_no_page_for_a_zone_that_is_not_there(editor: Editor, ser
     assert (await editor.press("save")).status_code == 404
 
 
+async def test_zones_with_names_that_mean_something_in_a_path(browser: Browser, service: MemoryService) -> None:
+    await service.upsert(PartnerZone.model_validate(resource("new", serviceAccount="new")))
+    await browser.open("/zones/:new/edit")
+    form = PageForm(browser.page, "/zones/:new/edit")
+    form.fill("url", "https://x.example")
+    answer = await browser.send("/zones/:new/edit", form.pressed("save"))
+    assert answer.url.path == "/zones/:new" and service.zone("new").resource.spec.url == "https://x.example"
+
+
 async def test_a_thousand_topics_are_edited(editor: Editor, service: MemoryService) -> None:
     names = [f"topic-{number:04}" for number in range(1000)]
     topics = [{"name": name, "backingTopic": name, "permission": "READ"} for name in names]
