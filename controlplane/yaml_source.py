@@ -56,9 +56,9 @@ class Document:
         return Problem(self.source, self.line(path), field_name(path), message)
 
 
-def dump(data: object) -> str:
-    """Data as a YAML text that reads back as it is."""
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1000)
+def dump(data: object, unicode: bool = False) -> str:
+    """Data as a YAML text that reads back as it is; in ASCII, for terminals, where it isn't to be `unicode`."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1000, allow_unicode=unicode)
 
 
 def token_spans(text: str) -> Iterator[tuple[int, int]]:

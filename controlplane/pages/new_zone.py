@@ -129,7 +129,7 @@ class NewZone:
             clusters=clusters,
             topics=topics,
             keeps_one=False,
-            yaml=await asyncio.to_thread(dump, form.manifest({})) if step == "review" else "",
+            yaml=await asyncio.to_thread(dump, form.manifest({}), unicode=True) if step == "review" else "",
             validity=_validity(visit.form),
             validities=VALIDITIES,
             **FORM_VALUES,

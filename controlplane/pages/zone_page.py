@@ -1,11 +1,9 @@
 """The page of one zone: what it shares, how it is, and what its partner is doing."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import yaml
 from starlette.responses import Response
 
 from controlplane.api.audit import DELETE, Change
@@ -17,6 +15,7 @@ from controlplane.pages.rendering import byte_text, count_text
 from controlplane.pages.visits import Visit
 from controlplane.pages.zone_list import labels_of, shown_name
 from controlplane.partner_zone import TrafficControlPolicies
+from controlplane.yaml_source import dump
 from controlplane.zone_activity import Rates, ZoneActivity
 from controlplane.zone_service import NotFound, ZoneView
 
@@ -111,7 +110,7 @@ def manifest_text(view: ZoneView) -> str:
     """The zone as `zonegate apply` takes it, without what an answer adds."""
     stored = stored_zone(view)
     metadata = {name: value for name, value in stored["metadata"].items() if name in ("name", "labels")}
-    return as_yaml({**stored, "metadata": metadata, "spec": _short(stored["spec"])})
+    return dump({**stored, "metadata": metadata, "spec": _short(stored["spec"])}, unicode=True)
 
 
 def _short(spec: dict[str, Any]) -> dict[str, Any]:
@@ -119,11 +118,6 @@ def _short(spec: dict[str, Any]) -> dict[str, Any]:
     mode = spec.get("authenticationMode", {"type": "PLAIN"})
     spare = "authenticationMode" if mode["type"] == "PLAIN" else "serviceAccount"
     return {name: value for name, value in spec.items() if name != spare}
-
-
-def as_yaml(manifest: dict[str, Any]) -> str:
-    plain = json.loads(json.dumps(manifest))  # of strings that are enumerations, the strings
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _limits(policies: TrafficControlPolicies | None, rates: Rates) -> Sequence[LimitView]:

@@ -105,6 +105,8 @@ async def test_a_console_is_told_what_a_partner_does(node: Watched, world: World
         minutes = reader.zone(ZONE).minutes
         assert sum(minute.produced_bytes for minute in minutes) > RECORDS * len(VALUE)
         assert sum(minute.consumed_bytes for minute in minutes) > RECORDS * len(VALUE)
+        assert sum(minute.produced_records for minute in minutes) == RECORDS
+        assert sum(minute.consumed_records for minute in minutes) == RECORDS
         await until(lambda told: {"till-7", "ledger"} <= {each.client_id for each in told.clients}, "clients")
         told = reader.zone(ZONE)
         client = next(each for each in told.clients if each.client_id == "till-7")
