@@ -175,7 +175,8 @@ class ZoneService(Protocol):
     async def upsert(
         self, resource: PartnerZone, dry_run: bool = False, version: int | None = None
     ) -> tuple[ZoneView, Upserted]:
-        """`version`: only where this is the stored one. Raises InvalidRequest, Conflict, Stale, Unavailable."""
+        """`version`: only where this is the stored one; 0: only where there is none. Raises InvalidRequest, Conflict,
+        Stale, Unavailable."""
         ...
 
     async def delete(self, name: str, version: int | None = None) -> None:

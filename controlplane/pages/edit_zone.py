@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from controlplane.api.audit import UPDATE, Change
@@ -128,7 +127,7 @@ class EditZone:
         if topics is None:
             topics = await self._editor.topics(visit.form, draft.form)
         changes = draft.differences() if draft.is_stale else []
-        return self._desk.page(
+        return await self._desk.long_page(
             visit,
             "edit-zone.html",
             status,
@@ -164,7 +163,7 @@ def _unpack(text: str) -> PartnerZone | None:
     try:
         data = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), MAX_BASE_BYTES)
         return PartnerZone.model_validate_json(data)
-    except (ValueError, zlib.error, ValidationError):
+    except (ValueError, zlib.error):
         return None
 
 

@@ -1,6 +1,7 @@
 """The wizard that makes a zone: one form in four steps, all of whose fields travel with it, so that nothing is kept
 here between them."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -117,7 +118,7 @@ class NewZone:
             form.texts["cluster"] = form.texts["cluster"] or clusters[0]
         if step == "topics" and topics is None:
             topics = await self._editor.topics(visit.form, form)
-        return self._desk.page(
+        return await self._desk.long_page(
             visit,
             "new-zone.html",
             status or (400 if errors else 200),
@@ -128,7 +129,7 @@ class NewZone:
             clusters=clusters,
             topics=topics,
             keeps_one=False,
-            yaml=dump(form.manifest({}), unicode=True) if step == "review" else "",
+            yaml=await asyncio.to_thread(dump, form.manifest({}), unicode=True) if step == "review" else "",
             validity=_validity(visit.form),
             validities=VALIDITIES,
             **FORM_VALUES,

@@ -40,6 +40,8 @@ class Topics:
     """To who doesn't see what has changed."""
     focus: int | None = None
     """The row whose button is to have the focus, as the button that had it is gone."""
+    is_typing: bool = False
+    """Somebody writes names, and may go on."""
 
     def is_missing(self, topic: str) -> bool:
         """The cluster doesn't have it."""
@@ -99,7 +101,7 @@ class TopicEditor:
             said = f"{topics.matching:,} topics found"
         if action == "type" and "typed" not in errors:
             topics.typed = ""
-        topics.said, topics.focus = said, focus
+        topics.said, topics.focus, topics.is_typing = said, focus, action == "type"
         return topics
 
     def _add(self, form: ZoneForm, topic: str) -> str:

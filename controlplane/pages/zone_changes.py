@@ -53,7 +53,7 @@ def _of_aliases(before: PartnerZone, after: PartnerZone) -> Iterator[Loss]:
         if now is None:
             others = [each.name for each in after.spec.topics if each.backing_topic == topic.backing_topic]
             fresh = [name for name in others if name not in known]
-            renamed = f" Its new name is {fresh[0]}." if len(fresh) == 1 else ""
+            renamed = f" The topic is called {fresh[0]} then." if len(fresh) == 1 else ""
             text = f"Partners that use {topic.name} won't find it any more and get an error.{renamed}"
             yield Loss(topic.name, text)
         elif now.backing_topic != topic.backing_topic:

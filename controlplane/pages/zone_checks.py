@@ -10,7 +10,7 @@ from controlplane.model_errors import violations
 from controlplane.pages.limit_fields import LIMITS
 from controlplane.pages.zone_form import PATHS, Errors, ZoneForm
 from controlplane.partner_zone import PartnerZone, rule_violations
-from controlplane.problems import Path
+from controlplane.problems import Path, field_name
 from controlplane.zone_service import ServiceError
 
 _FIELDS: Final[Mapping[Path, str]] = {
@@ -70,7 +70,7 @@ def _add(errors: Errors, form: ZoneForm, found: Iterable[tuple[Path, str]]) -> N
         elif not form.texts.get(field, "-"):
             message = _EMPTY.get(field, message)
         if field not in errors or not field:
-            _say(errors, field, message if field else f"{'.'.join(map(str, path))}: {message}")
+            _say(errors, field, message if field else f"{field_name(path)}: {message}")
 
 
 def _field(path: Path, form: ZoneForm) -> str:

@@ -45,26 +45,49 @@ const focusAgain = (part, name, value) => {
   (wanted || part).focus({ preventScroll: !wanted });
 };
 
+const typed = (part) => new Map([...part.querySelectorAll("input[id], select[id]")].map((each) => [each.id, each.value]));
+
+// What was typed while the answer was on its way, and where. Returns the field that had the focus.
+const keepTyped = (part, before, fresh) => {
+  for (const [id, value] of typed(part)) {
+    const same = fresh.querySelector(`#${CSS.escape(id)}`);
+    if (same && value !== before.get(id)) same.value = value;
+  }
+  const active = part.querySelector("input[id]:focus, select[id]:focus");
+  return active ? fresh.querySelector(`#${CSS.escape(active.id)}`) : null;
+};
+
+const keepScrolled = (part) => {
+  const scrolled = [...part.querySelectorAll("[id]")].filter((each) => each.scrollTop);
+  const places = scrolled.map((each) => [each.id, each.scrollTop]);
+  return () => {
+    for (const [id, top] of places) document.getElementById(id)?.scrollTo(0, top);
+  };
+};
+
 // One after the other: each sends what the one before it has made of the page.
 let swapping = Promise.resolve();
+let underWay = 0;
 
 const swap = async (form, submitter) => {
   const part = document.getElementById(submitter.dataset.swap);
   const body = new URLSearchParams(new FormData(form));
   body.append(submitter.name, submitter.value); // the button itself may be gone since
+  const before = typed(part);
   form.setAttribute("aria-busy", "true");
   try {
     const response = await fetch(form.action, { method: "POST", body });
     const fresh = parse(await response.text()).getElementById(part.id);
     if (!fresh) throw new Error("the part is gone");
-    const scrolled = [...part.querySelectorAll("[id]")].filter((each) => each.scrollTop).map((each) => [each.id, each.scrollTop]);
+    const active = keepTyped(part, before, fresh);
+    const scrollAgain = keepScrolled(part);
+    const pencil = active && fresh.querySelector(`[aria-controls="${active.parentElement.id}"]`);
+    if (pencil) pencil.dataset.open = "";
     part.replaceWith(fresh);
     prepare(fresh);
-    for (const [id, top] of scrolled) {
-      const same = document.getElementById(id);
-      if (same) same.scrollTop = top;
-    }
-    focusAgain(fresh, submitter.name, submitter.value);
+    scrollAgain();
+    if (active) active.focus();
+    else focusAgain(fresh, submitter.name, submitter.value);
     say(fresh.dataset.said || "");
   } catch {
     form.removeAttribute("aria-busy");
@@ -80,7 +103,12 @@ document.addEventListener("submit", (event) => {
   if (event.submitter?.dataset.swap) {
     event.preventDefault();
     const { target, submitter } = event;
-    swapping = swapping.then(() => swap(target, submitter));
+    underWay += 1;
+    swapping = swapping.then(() => swap(target, submitter)).finally(() => (underWay -= 1));
+  } else if (underWay) {
+    event.preventDefault(); // what is under way is a part of it
+    const { target, submitter } = event;
+    swapping.then(() => target.requestSubmit(submitter));
   } else if (event.target.method === "post") {
     // sent once: a second press of the button would do it again
     setTimeout(() => {
@@ -206,10 +234,10 @@ const preparePencil = (button) => {
     shown.hidden = isOpen;
     button.hidden = isOpen;
   };
-  open("open" in button.dataset);
+  const input = field.querySelector("input");
+  open("open" in button.dataset || input.value !== input.defaultValue);
   button.addEventListener("click", () => {
     open(true);
-    const input = field.querySelector("input");
     input.focus();
     input.select();
   });

@@ -159,7 +159,10 @@ async def test_what_partners_lose_is_asked_about_first(
     await editor.press("remove:1")
     await editor.press("save")
     assert len(_stored(service).spec.topics) == 2
-    assert "Partners that use topic-a won't find it any more and get an error. Its new name is renamed." in editor.text
+    assert (
+        "Partners that use topic-a won't find it any more and get an error. The topic is called renamed then."
+        in editor.text
+    )
     assert "warehouse (johndoe, 203.0.113.9) used it 2 minutes ago" in editor.text
     assert "Partners that use topic-b won't find it any more" in editor.text
     assert "No client used it in the last hour." in editor.text and "Save all the same" in editor.text
@@ -173,7 +176,7 @@ async def test_other_losses_are_asked_about_anew(editor: Editor, service: Memory
     assert editor.form.get("confirmed")
     editor.form.fill("alias", "again")
     await editor.press("save")
-    assert "Its new name is again" in editor.text and _stored(service).spec.topics[0].name == "topic-a"
+    assert "The topic is called again then" in editor.text and _stored(service).spec.topics[0].name == "topic-a"
     editor.form.fill("alias", "topic-a")
     answer = await editor.press("save", url="https://x.example")
     assert _is_saved(answer)
@@ -288,6 +291,15 @@ async def test_there_is_no_page_for_a_zone_that_is_not_there(editor: Editor, ser
     assert (await editor.browser.open("/zones/nothing/edit")).status_code == 404
     await service.delete(NAME)
     assert (await editor.press("save")).status_code == 404
+
+
+async def test_zones_with_names_that_mean_something_in_a_path(browser: Browser, service: MemoryService) -> None:
+    await service.upsert(PartnerZone.model_validate(resource("new", serviceAccount="new")))
+    await browser.open("/zones/:new/edit")
+    form = PageForm(browser.page, "/zones/:new/edit")
+    form.fill("url", "https://x.example")
+    answer = await browser.send("/zones/:new/edit", form.pressed("save"))
+    assert answer.url.path == "/zones/:new" and service.zone("new").resource.spec.url == "https://x.example"
 
 
 async def test_a_thousand_topics_are_edited(editor: Editor, service: MemoryService) -> None:

@@ -109,6 +109,16 @@ async def test_an_edit_of_another_version_is_stale() -> None:
         await node.store.upsert(zone(), version=2)
 
 
+async def test_a_zone_is_made_only_where_there_is_none() -> None:
+    node = Node(Topic())
+    await node.store.upsert(zone(), dry_run=True, version=0)
+    await node.store.upsert(zone(), version=0)
+    for dry_run in (True, False):
+        with pytest.raises(Stale):
+            await node.store.upsert(zone(description="x"), dry_run, version=0)
+    assert node.store.zone("a").version == 1
+
+
 async def test_a_deleted_zone_is_gone_with_its_passwords() -> None:
     node = Node(Topic())
     await node.store.upsert(zone())
