@@ -238,10 +238,10 @@ def _set_states(service: SampleService) -> None:
         service.conditions_of[name] = _conditions(service, name)
     gone = "backing topic 'finance.settlements.v2' does not exist"
     service.set_status("nordic-payments", Status.FAILED, gone)
-    remedy = f"{gone}. Create what is missing, let the gateway's user see it, or take it out of the zone."
+    remedy = f"B{gone[1:]}. Create what is missing, let the gateway's user see it, or take it out of the zone."
     service.conditions_of["nordic-payments"] = _but(service, "nordic-payments", Condition("Topics", False, remedy))
     service.set_status("weather-service", Status.PENDING)
-    waiting = "on 2 of 3 gateways. Not yet on gateway gateway-3: wait, or look at what it logs."
+    waiting = "On 2 of 3 gateways. Not yet on gateway gateway-3: wait, or look at what it logs."
     service.conditions_of["weather-service"] = _but(service, "weather-service", Condition("In force", None, waiting))
 
 
@@ -251,13 +251,13 @@ def _conditions(service: SampleService, name: str) -> Sequence[Condition]:
     since = view.updated_at.partition(".")[0].replace("T", " ")
     sign_in = {"PLAIN": "a password", "OAUTHBEARER": "a token", "MTLS": "a certificate"}[view.resource.mode]
     backing = len({topic.backing_topic for topic in spec.topics})
-    existing = "the backing topic exists" if backing == 1 else f"all {backing} backing topics exist"
+    existing = "The backing topic exists." if backing == 1 else f"All {backing} backing topics exist."
     return (
-        Condition("Stored", True, f"version {view.version}, since {since} UTC"),
-        Condition("Gateways", True, "3 gateways are live"),
-        Condition("In force", True, "on all 3 gateways"),
+        Condition("Stored", True, f"Version {view.version}, since {since} UTC."),
+        Condition("Gateways", True, "3 gateways are live."),
+        Condition("In force", True, "On all 3 gateways."),
         Condition("Sign-in", True, f"Clients can sign in with {sign_in}."),
-        Condition("Cluster", True, f"cluster {spec.cluster!r} answers"),
+        Condition("Cluster", True, f"Cluster {spec.cluster!r} answers."),
         Condition("Topics", True, existing),
     )
 
