@@ -92,7 +92,8 @@ chromium: ## Install Chromium, in which the console is tested, where that is pos
 	for program in chromium google-chrome google-chrome-stable; do command -v "$$program" >/dev/null && exit 0; done; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "Installing Chromium"; \
-		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } && exit 0; \
+		export DEBIAN_FRONTEND=noninteractive; install="apt-get install -y --no-install-recommends chromium"; \
+		{ $$install || { apt-get update && $$install; }; } && exit 0; \
 	fi; \
 	echo "Chromium is not installed: the console won't be tested in a browser. Get it with 'sudo apt-get install chromium'," \
 		"or name one: ZONEGATE_TEST_CHROMIUM=/path/to/chromium"

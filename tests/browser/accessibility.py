@@ -1,16 +1,23 @@
 """What axe finds on a page: against WCAG 2.2 AA, and against what its makers call best practice."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
-from tests.browser.visitors import HEIGHTS, NARROW, WIDE
+from tests.browser.visitors import HEIGHTS, NARROW, WIDE, Theme
 
 TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
-ALL = {"runOnly": {"type": "tag", "values": TAGS}, "resultTypes": ["violations"]}
-COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, "resultTypes": ["violations"]}
+ALL = {"type": "tag", "values": TAGS}
+COLOURS = {"type": "rule", "values": ["color-contrast"]}
+LAYOUT = {"type": "rule", "values": ["target-size", "scrollable-region-focusable"]}
+
+Look = tuple[int, Theme, Mapping[str, object]]
+
+LOOKS: Final[Sequence[Look]] = ((WIDE, "light", ALL), (WIDE, "dark", COLOURS), (NARROW, "light", LAYOUT))
+"""A theme changes colours alone, and a width what is where: nothing else is looked at twice."""
 
 OVERFLOWING = """() => [...document.querySelectorAll("body *")]
     .filter((each) => each.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
@@ -20,23 +27,21 @@ Findings = list[str]
 
 
 async def look_at(page: Page) -> Findings:
-    """At what a page shows now, in both widths and themes. It is left wide and light.
-
-    A theme changes nothing but colours, so nothing else is looked at twice.
-    """
+    """At what a page shows now, in both widths and themes. It is left as wide and light as it was."""
     findings: Findings = []
-    for width in (NARROW, WIDE):
+    for width, theme, rules in LOOKS:
         await page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
-        for theme, options in (("dark", COLOURS), ("light", ALL)):
-            await page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-            findings += [f"{page.url} at {width}, {theme}: {each}" for each in await _violations(page, options)]
-        findings += [f"{page.url} at {width} has to be scrolled sideways: {each}" for each in await _overflow(page)]
+        await page.emulate_media(color_scheme=theme)
+        findings += [f"{page.url} at {width}, {theme}: {each}" for each in await _violations(page, rules)]
+    findings += [f"{page.url} has to be scrolled sideways: {each}" for each in await _overflow(page)]
+    await page.set_viewport_size({"width": WIDE, "height": HEIGHTS[WIDE]})
     return findings
 
 
-async def _violations(page: Page, options: dict[str, Any]) -> Findings:
+async def _violations(page: Page, rules: Mapping[str, object]) -> Findings:
     if not await page.evaluate("'axe' in window"):
         await page.evaluate(Axe().axe_script)
+    options = {"runOnly": rules, "resultTypes": ["violations"]}
     found = await page.evaluate("(options) => axe.run(options)", options)
     return [
         f"{violation['id']} ({violation['impact']}): {node['html'][:160]}: {node['failureSummary']}"

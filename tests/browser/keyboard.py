@@ -5,7 +5,7 @@ from playwright.async_api import Locator, Page
 FOCUSABLE = "a[href], button, input, select, textarea, summary, [tabindex='0']"
 
 MISSED = """(selector) => [...document.querySelectorAll(selector)]
-    .filter((each) => each.checkVisibility() && !each.disabled && each.type !== "hidden")
+    .filter((each) => each.checkVisibility() && !each.disabled && each.type !== "hidden" && each.tabIndex >= 0)
     .filter((each) => ![...reached].some((one) => one === each || (one.type === "radio" && one.name === each.name)))
     .map((each) => each.outerHTML.slice(0, 160))"""
 

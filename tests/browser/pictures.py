@@ -38,7 +38,8 @@ async def take(browser: Browser, shot: Shot, folder: Path) -> None:
     async with Stage(await Sample.filled()) as stage:
         visitors = Visitors(browser, stage.url, KEY)
         page, blank = await visitors.admin(), await browser.new_page()
-        await shot.go(page, stage)
+        for step in shot.steps:
+            await step(page, stage)
         await page.evaluate("() => document.activeElement.blur()")
         for width in (WIDE, NARROW):
             for theme in THEMES:

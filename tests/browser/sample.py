@@ -374,4 +374,5 @@ def gateways() -> Iterator[GatewayView]:
             zones=6 - (1 if lag else 0),
             connections=1204 - 400 * number,
             problems=problems,
+            clusters=tuple(TOPICS),
         )

@@ -43,3 +43,25 @@ async def test_without_scripts(visitors: Visitors) -> None:
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     await page.goto("/zones")
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def test_a_new_zone_without_scripts(visitors: Visitors, stage: Stage) -> None:
+    page = await visitors.admin(NARROW, javascript=False)
+    await page.get_by_role("link", name="New zone").click()
+    await page.locator("#displayName").fill("Baltic Retail")
+    await page.get_by_label("Cluster").select_option("production")
+    await page.get_by_role("button", name="Continue").last.click()
+    await page.get_by_label("Filter by name").fill("partner-ord")
+    await page.get_by_role("button", name="Filter").click()
+    await page.get_by_role("button", name="Add sales.partner-orders.v1").click()
+    await page.get_by_label("Name of sales.partner-orders.v1 for the partner").fill("orders")
+    await page.get_by_role("button", name="Continue").last.click()
+    await page.get_by_role("switch", name="Consume rate").check()
+    await page.get_by_label("Consume rate: at most").fill("4")
+    await page.get_by_role("button", name="Continue").last.click()
+    await page.get_by_role("button", name="Create zone").click()
+    await expect(page.get_by_role("heading", name="The zone is created")).to_be_visible()
+    spec = stage.service.zone("baltic-retail").resource.spec
+    assert spec.service_account == "baltic-retail" and [topic.name for topic in spec.topics] == ["orders"]
+    assert spec.traffic_control_policies is not None
+    assert spec.traffic_control_policies.max_consume_rate == 4 * 1024 * 1024
