@@ -16,9 +16,9 @@ from controlplane.api.errors import status_of
 from controlplane.http_requests import HttpProblem
 from controlplane.pages.rendering import Renderer
 from controlplane.pages.sessions import COOKIE, LONGEST_SECONDS, Session, Sessions
-from controlplane.pages.visits import Visit, comes_from_here, read_form
+from controlplane.pages.visits import MAX_FORM_BYTES, MAX_STRANGERS_FORM_BYTES, Visit, comes_from_here, read_form
 from controlplane.zone_activity import Activity
-from controlplane.zone_service import ServiceError, ZoneService
+from controlplane.zone_service import ServiceError, Unavailable, ZoneService
 
 _log = logging.getLogger("zonegate.console")
 
@@ -100,8 +100,9 @@ def endpoint(page: Page, desk: Desk) -> Callable[[Request], Awaitable[Response]]
     """The page as the router wants it: whatever happens, there is an answer that says so."""
 
     async def answer(request: Request) -> Response:
-        visit = Visit(request, _session(request, desk))
+        visit = Visit(request, None)
         try:
+            visit = Visit(request, _session(request, desk, page.needs_session))
             response = await _answer(page, desk, visit)
         except ServiceError as error:
             response = desk.problem(visit, status_of(error), str(error))
@@ -125,19 +126,24 @@ async def _answer(page: Page, desk: Desk, visit: Visit) -> Response:
         return await page.handler(visit)
     if not comes_from_here(visit.request):
         raise HttpProblem(403, "Forbidden", "Open the page again, and send the form from there.")
-    form = await read_form(visit.request)
     session = visit.session
+    form = await read_form(visit.request, MAX_FORM_BYTES if session is not None else MAX_STRANGERS_FORM_BYTES)
     if page.needs_session and session is not None and not desk.sessions.is_csrf_token(session, form.get(CSRF)):
         raise HttpProblem(403, "Forbidden", "Open the page again, and send the form from there.")
     return await page.handler(Visit(visit.request, session, form))
 
 
-def _session(request: Request, desk: Desk) -> Session | None:
-    """Of whoever is signed in, with a key that is still there."""
+def _session(request: Request, desk: Desk, is_needed: bool) -> Session | None:
+    """Of whoever is signed in, with a key that is still there. Raises Unavailable where it is needed and not known."""
     session = desk.sessions.read(request.cookies.get(COOKIE, ""))
     if session is None or session.key_id in ("", BOOTSTRAP_KEY):
         return session
-    known = any(key.id == session.key_id for key in desk.service.api_keys())
+    try:
+        known = any(key.id == session.key_id for key in desk.service.api_keys())
+    except Unavailable:
+        if is_needed:
+            raise
+        return None
     return session if known else None
 
 

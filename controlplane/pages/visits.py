@@ -17,6 +17,9 @@ from controlplane.zone_service import ApiKeyView
 MAX_FORM_BYTES: Final = 2 * 1024 * 1024
 """A zone of some ten thousand topics, with the names of its fields."""
 
+MAX_STRANGERS_FORM_BYTES: Final = 16 * 1024
+"""Of somebody who isn't signed in: a key or a password, and where to go on."""
+
 MAX_FIELDS: Final = 50_000
 
 
@@ -77,12 +80,12 @@ def zone_address(name: str) -> str:
     return f"/zones/{':' if name in ('.', '..', 'new') else ''}{name}"
 
 
-async def read_form(request: Request) -> Form:
-    """Raises HttpProblem."""
+async def read_form(request: Request, limit: int) -> Form:
+    """Of so many bytes at most. Raises HttpProblem."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/x-www-form-urlencoded":
         raise HttpProblem(415, "This page takes forms only")
-    body = await read_body(request, MAX_FORM_BYTES)
+    body = await read_body(request, limit)
     if body is None:
         raise HttpProblem(413, "The form is too large", msg="Share fewer topics, or use several zones.")
     try:

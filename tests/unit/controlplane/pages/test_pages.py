@@ -5,7 +5,7 @@ import re
 import pytest
 
 from controlplane.partner_zone import PartnerZone
-from controlplane.zone_service import Status
+from controlplane.zone_service import ApiKeyView, Status, Unavailable
 from tests.unit.controlplane.api.conftest import resource
 from tests.unit.controlplane.api.memory_service import MemoryService
 from tests.unit.controlplane.pages.conftest import Browser
@@ -74,3 +74,25 @@ async def test_only_forms_are_taken_and_no_endless_ones(browser: Browser) -> Non
     assert (await browser.http.post("/sign-out", content=b"a" * 3_000_000, headers=form)).status_code == 413
     assert (await browser.http.post("/sign-out", content=b"a=%ff", headers=form)).status_code == 400
     assert (await browser.http.post("/sign-out", content=b"a&" * 60_000, headers=form)).status_code == 400
+
+
+async def test_strangers_send_no_large_forms(stranger: Browser) -> None:
+    answer = await stranger.send("/sign-in", {"key": "x" * 20_000})
+    assert answer.status_code == 413
+
+
+async def test_until_the_state_was_read_nobody_is_taken_for_a_stranger(
+    stranger: Browser, service: MemoryService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, key = await service.create_api_key("mine")
+    await stranger.send("/sign-in", {"key": key})
+
+    def unread() -> list[ApiKeyView]:
+        raise Unavailable("the state topic was not read yet")
+
+    monkeypatch.setattr(service, "api_keys", unread)
+    answer = await stranger.open("/zones")
+    assert answer.status_code == 503 and "the state topic was not read yet" in answer.text
+    (style,) = re.findall(r'href="(/static/console.css[^"]*)"', answer.text)
+    assert (await stranger.http.get(style)).status_code == 200
+    assert (await stranger.open("/sign-in")).status_code == 200
