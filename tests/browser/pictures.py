@@ -34,6 +34,10 @@ def file_name(shot: Shot, width: int, theme: str) -> str:
     return f"{shot.name}-{width}-{theme}.png"
 
 
+def file_names(shots: Sequence[Shot]) -> set[str]:
+    return {file_name(shot, width, theme) for shot in shots for width in (WIDE, NARROW) for theme in THEMES}
+
+
 async def take(browser: Browser, shot: Shot, folder: Path) -> None:
     async with Stage(await Sample.filled()) as stage:
         visitors = Visitors(browser, stage.url, KEY)
@@ -76,7 +80,7 @@ async def take_all(shots: Sequence[Shot], folder: Path) -> None:
 
 def tidy(folder: Path) -> None:
     """Write the index, and remove what isn't in it."""
-    known = {file_name(shot, width, theme) for shot in SHOTS for width in (WIDE, NARROW) for theme in THEMES}
+    known = file_names(SHOTS)
     for old in folder.glob("*.png"):
         if old.name not in known:
             old.unlink()

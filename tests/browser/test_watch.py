@@ -31,7 +31,7 @@ async def _answer(route: "Route") -> None:
     elif path == "/mistake":
         await route.fulfill(status=503, body="sorry")
     elif path == "/refusal":
-        await route.fulfill(status=403, body="no")
+        await route.fulfill(status=403, body="no", headers={"content-security-policy": "default-src 'none'"})
     elif route.request.url.startswith(HERE):
         await route.fulfill(status=404, body="")
     else:
@@ -55,6 +55,7 @@ async def test_whatever_goes_wrong_on_a_page_is_seen(chromium: "Browser") -> Non
     assert "asked of another host: http://elsewhere.example/a.png" in seen
     assert "net::ERR_NAME_NOT_RESOLVED" in seen
     assert f"404: GET {HERE}/missing.png" in seen
+    assert f"{HERE}/ has the policy" in seen
     assert "violates the following Content Security Policy directive" in seen
     assert "warning on the console: hm" in seen
     assert "nothing is not defined" in seen

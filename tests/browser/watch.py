@@ -1,7 +1,7 @@
 """Sees what goes wrong on a browser's pages while a test looks at something else.
 
-Nothing is asked of another host, no rule of the Content-Security-Policy is broken, no script fails, nothing complains
-on the console, no file is missing, and the server makes no mistake.
+Nothing is asked of another host, each page has a strict Content-Security-Policy of which no rule is broken, no script
+fails, nothing complains on the console, no file is missing, and the server makes no mistake.
 """
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Request, Response, WebError
@@ -41,8 +41,15 @@ class Watch:
 
     def _on_response(self, response: Response) -> None:
         is_page = response.request.resource_type in PAGES
+        if response.request.resource_type == "document" and response.status // 100 != 3:
+            self._check_policy(response)
         if response.status >= 500 or (response.status >= 400 and not is_page):
             self.complaints.append(f"{response.status}: {response.request.method} {response.url}")
+
+    def _check_policy(self, response: Response) -> None:
+        policy = response.headers.get("content-security-policy", "")
+        if not policy.startswith("default-src 'none'") or "unsafe" in policy:
+            self.complaints.append(f"{response.url} has the policy {policy!r}")
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not message.text.startswith(LOAD_FAILED):
