@@ -1,8 +1,8 @@
 """Takes pictures of every page of the console, in both widths and themes:
 `python -m tests.browser.pictures FOLDER [NAME…]`, where names are those of `shots.py`.
 
-They show the sample, whose time stands still, so that only what changes on a page changes its pictures. An index is
-written beside them.
+They show the sample, whose time stands still, so that only what changes on a page changes its pictures, but for shades
+that nobody sees. An index is written beside them.
 """
 
 import asyncio
