@@ -12,7 +12,7 @@ THEMES: Final[tuple[Theme, ...]] = ("light", "dark")
 WIDE, NARROW = 1280, 390
 HEIGHTS = {WIDE: 800, NARROW: 844}
 
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 30.0
 """For what a page shows at once, on a machine that others use as well; Kafka's part has deadlines of its own."""
 
 expect.set_options(WAIT_SECONDS * 1000)
