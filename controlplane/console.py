@@ -21,6 +21,7 @@ from controlplane.http import AdminServer
 from controlplane.inputs import Inputs, Sources
 from controlplane.logs import configure_logging
 from controlplane.pages.app import Site, create_pages
+from controlplane.pages.rendering import prepare_templates
 from controlplane.pages.sign_in import Admin
 from controlplane.process import alongside, handle_signals, start_admin
 from controlplane.settings import Settings
@@ -97,11 +98,13 @@ class Console:
         extra = {"event": "console_ready", "listen": str(self._settings.console.listen)}
         logger.info("the console is ready", extra=extra)
         closing = asyncio.create_task(_close(server, stopping), name="close the REST API")
+        preparing = asyncio.create_task(asyncio.to_thread(prepare_templates), name="prepare the pages")
         try:
             async with alongside(self._look_after(), "looking after the clusters", stopping):
                 yield server
         finally:
             closing.cancel()
+            preparing.cancel()
             await server.stop()
 
     @contextlib.asynccontextmanager

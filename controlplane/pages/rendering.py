@@ -9,7 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from starlette.responses import HTMLResponse
 
 from controlplane.pages.charts import share
@@ -39,41 +40,56 @@ class Renderer:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._environment = Environment(
-            loader=PackageLoader("controlplane.pages"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters |= {
-            "bytes": byte_text,
-            "rate": lambda value: f"{byte_text(value)}/s",
-            "count": count_text,
-            "plural": plural,
-            "ago": self.ago,
-            "time": time_text,
-            "iso": iso_text,
-            "download": download_address,
-        }
-        self._environment.globals |= {
-            "static": static_path,
-            "zone_address": zone_address,
-            "share": share,
-            "version": importlib.metadata.version("zonegate"),
-        }
 
     def page(self, template: str, values: Mapping[str, object], status: int = 200) -> HTMLResponse:
-        text = self._environment.get_template(template).render(values)
+        text = _templates().get_template(template).render(values, now=self._clock())
         return HTMLResponse(text, status, HEADERS)
 
-    def ago(self, when: float | str) -> str:
-        """`3 minutes ago`, of Unix seconds or an ISO time."""
-        seconds = self._clock() - _unix(when)
-        for length, name in _AGES:
-            if seconds >= length:
-                return f"{plural(int(seconds / length), name)} ago"
-        return "just now"
+
+def prepare_templates() -> None:
+    """Takes some tenths of a second, which the first visitors of pages would else take from partners."""
+    for name in _templates().list_templates():
+        _templates().get_template(name)
+
+
+@cache
+def _templates() -> Environment:
+    """Compiled once in a process."""
+    templates = Environment(
+        loader=PackageLoader("controlplane.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    templates.filters |= {
+        "bytes": byte_text,
+        "rate": lambda value: f"{byte_text(value)}/s",
+        "count": count_text,
+        "plural": plural,
+        "ago": ago,
+        "time": time_text,
+        "iso": iso_text,
+        "download": download_address,
+    }
+    templates.globals |= {
+        "static": static_path,
+        "zone_address": zone_address,
+        "share": share,
+        "version": importlib.metadata.version("zonegate"),
+    }
+    return templates
+
+
+@pass_context
+def ago(context: Context, when: float | str) -> str:
+    """`3 minutes ago`, of Unix seconds or an ISO time."""
+    seconds = context["now"] - _unix(when)
+    for length, name in _AGES:
+        if seconds >= length:
+            return f"{plural(int(seconds / length), name)} ago"
+    return "just now"
 
 
 @cache
