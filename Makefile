@@ -29,7 +29,7 @@ venv: .venv/installed ## Create .venv from requirements-dev.lock, or bring it up
 .venv/installed: requirements-dev.lock pyproject.toml
 	@$(FIND_PYTHON); [ -x $(BIN)/python ] || { echo "Creating .venv with $$("$$python" --version)"; "$$python" -m venv .venv; }
 	@echo "Installing the locked dependencies into .venv"
-	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock | { grep --line-buffered -v '^Requirement already' || true; }
+	@$(BIN)/python -m pip install --no-compile --disable-pip-version-check --require-hashes -r requirements-dev.lock | { grep --line-buffered -v '^Requirement already' || true; }
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
