@@ -70,7 +70,7 @@ class Desk:
     def problem(self, visit: Visit, status: int, text: str) -> Response:
         """A page that says what can't be done, and why."""
         headline = _HEADLINES.get(status, "Something went wrong")
-        return self.page(visit, "problem.html", status, headline=headline, text=text)
+        return self.page(visit, "problem.html", status, headline=headline, text=text[:1].upper() + text[1:])
 
     def set_cookie(self, response: Response, visit: Visit, session: Session) -> None:
         response.set_cookie(

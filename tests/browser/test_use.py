@@ -21,6 +21,17 @@ async def test_a_status_changes_on_a_page_that_is_open(visitors: Visitors, stage
     assert await page.evaluate("kept"), "the page was not loaded anew"
 
 
+async def test_the_first_zone_appears_on_the_page_that_says_how_to_begin(visitors: Visitors, stage: Stage) -> None:
+    zones = list(stage.service.zones())
+    for zone in zones:
+        await stage.service.delete(zone.resource.metadata.name)
+    page = await visitors.admin()
+    await expect(page.get_by_role("heading", name="Share your first topics")).to_be_visible()
+    await stage.service.upsert(zones[0].resource)
+    await expect(page.get_by_role("rowheader")).to_have_count(1)
+    await expect(page.get_by_label("Search")).to_be_visible()
+
+
 async def test_without_scripts(visitors: Visitors) -> None:
     page = await visitors.stranger(javascript=False)
     await page.goto("/zones?status=FAILED")

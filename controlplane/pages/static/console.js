@@ -13,7 +13,8 @@ const parse = (html) => new DOMParser().parseFromString(html, "text/html");
 // Another session may have ended, or begun: what the server has to say then is a page of its own.
 const isElsewhere = (response, path) => new URL(response.url).pathname !== path;
 
-// Parts that are told to be live are exchanged for what the server makes of them now.
+// Parts that are told to be live are exchanged for what the server makes of them now. Where one isn't there any more, the
+// page has become another, as the list of zones with its first one.
 const isBusy = (part) =>
   part.contains(document.activeElement) && document.activeElement !== document.body
     ? true
@@ -22,7 +23,8 @@ const isBusy = (part) =>
 const exchange = (page) => {
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = page.getElementById(part.id);
-    if (fresh && !isBusy(part) && fresh.innerHTML !== part.innerHTML) part.replaceChildren(...fresh.childNodes);
+    if (!fresh) location.reload();
+    else if (!isBusy(part) && fresh.innerHTML !== part.innerHTML) part.replaceChildren(...fresh.childNodes);
   }
 };
 
