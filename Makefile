@@ -29,7 +29,7 @@ venv: .venv/installed ## Create .venv from requirements-dev.lock, or bring it up
 .venv/installed: requirements-dev.lock pyproject.toml
 	@$(FIND_PYTHON); [ -x $(BIN)/python ] || { echo "Creating .venv with $$("$$python" --version)"; "$$python" -m venv .venv; }
 	@echo "Installing the locked dependencies into .venv"
-	@$(BIN)/python -m pip install --no-compile --disable-pip-version-check --require-hashes -r requirements-dev.lock | { grep --line-buffered -v '^Requirement already' || true; }
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock | { grep --line-buffered -v '^Requirement already' || true; }
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -60,8 +60,13 @@ SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder --numprocesses
 KAFKA_TESTS := $(addprefix tests/,equivalence hostile integration kafka)
 PYTEST = $(BIN)/pytest -m $(1) $(if $(ARGS),$(ARGS) || [ $$? -eq 5 ],$(SIDE_BY_SIDE) $(2))
 
+# Each of hundreds of processes would compile all modules for itself where PYTHONDONTWRITEBYTECODE is set.
+.PHONY: bytecode
+bytecode: venv
+	@$(BIN)/python -m compileall -q $(SOURCES)
+
 .PHONY: test
-test: check kcat chromium kafka ## Check, then run all tests: first those that need no Kafka (ARGS: for pytest)
+test: check bytecode kcat chromium kafka ## Check, then run all tests: first those that need no Kafka (ARGS: for pytest)
 	@$(call PYTEST,"not kafka",auto)
 	@$(call PYTEST,"kafka",2 $(KAFKA_TESTS))
 
