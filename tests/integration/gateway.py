@@ -26,7 +26,7 @@ START_SECONDS = 90.0
 """A process is ready within two; several that start beside clusters and clients, on a busy machine, take their time."""
 
 STOP_SECONDS = 15.0
-LOG_SECONDS = 10.0
+LOG_SECONDS = 30.0
 COMMAND_SECONDS = 30.0
 
 ZONEGATE = Path(sys.executable).with_name("zonegate")

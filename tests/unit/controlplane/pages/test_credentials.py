@@ -76,4 +76,4 @@ async def test_while_the_state_is_out_of_reach_nothing_is_made(browser: Browser,
     await browser.open(f"/zones/{NAME}/credentials/new")
     service.problem = "the brokers did not answer in time"
     answer = await browser.send(f"/zones/{NAME}/credentials", {"validity": "30d"})
-    assert answer.status_code == 503 and "nothing was written" in answer.text
+    assert answer.status_code == 503 and "Nothing was written" in answer.text

@@ -92,7 +92,7 @@ async def test_until_the_state_was_read_nobody_is_taken_for_a_stranger(
 
     monkeypatch.setattr(service, "api_keys", unread)
     answer = await stranger.open("/zones")
-    assert answer.status_code == 503 and "the state topic was not read yet" in answer.text
+    assert answer.status_code == 503 and "The state topic was not read yet" in answer.text
     (style,) = re.findall(r'href="(/static/console.css[^"]*)"', answer.text)
     assert (await stranger.http.get(style)).status_code == 200
     assert (await stranger.open("/sign-in")).status_code == 200
