@@ -91,7 +91,7 @@ class ZonePage:
         view = self._desk.service.zone(visit.zone)
         doing = self._desk.activity.zone(visit.zone)
         values = {"name": visit.zone, "shown": shown_name(view), "connections": doing.connections, "problem": problem}
-        topics = len(view.resource.spec.topics)
+        topics = len({topic.backing_topic for topic in view.resource.spec.topics})
         return self._desk.page(visit, "delete-zone.html", status, **values, version=view.version, topics=topics)
 
     async def delete(self, visit: Visit) -> Response:

@@ -30,10 +30,13 @@ const exchange = (page) => {
 
 const refresh = async () => {
   if (document.hidden || document.querySelector("dialog[open]")) return;
+  const asked = location.href;
   try {
-    const response = await fetch(location.href, { headers: { accept: "text/html" } });
+    const response = await fetch(asked, { headers: { accept: "text/html" } });
+    const page = parse(await response.text());
+    if (location.href !== asked) return; // somebody looks for something else by now
     if (isElsewhere(response, location.pathname)) location.reload();
-    else if (response.ok) exchange(parse(await response.text()));
+    else if (response.ok) exchange(page);
   } catch {
     // the console is out of reach: the next time it may not be
   }
@@ -261,10 +264,12 @@ const prepareFilter = (form) => {
 const find = async (form) => {
   const url = new URL(form.action);
   url.search = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== "")).toString();
-  const response = await fetch(url, { headers: { accept: "text/html" } });
-  if (isElsewhere(response, url.pathname)) return location.reload();
   history.replaceState(null, "", url);
-  exchange(parse(await response.text()));
+  const response = await fetch(url, { headers: { accept: "text/html" } });
+  const page = parse(await response.text());
+  if (location.href !== url.href) return; // more was typed meanwhile
+  if (isElsewhere(response, url.pathname)) return location.reload();
+  exchange(page);
   say(document.querySelector("[data-live] caption")?.textContent || "Nothing found");
 };
 

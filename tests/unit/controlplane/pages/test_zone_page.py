@@ -132,6 +132,7 @@ async def test_a_zone_that_is_not_there_is_said(browser: Browser) -> None:
 @pytest.mark.usefixtures("zone")
 async def test_deleting_wants_the_word(browser: Browser, service: MemoryService, lines: Lines) -> None:
     page = (await browser.open(f"/zones/{NAME}/delete")).text
+    assert "The 1 topic behind it" in page, "which has two aliases"
     version = re.findall(r'name="version" value="(\d+)"', page)[0]
     for wrong in ("", "delete", "DELETE it"):
         answer = await browser.send(f"/zones/{NAME}/delete", {"confirmation": wrong, "version": version})
