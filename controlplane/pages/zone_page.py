@@ -9,6 +9,7 @@ from starlette.responses import Response
 from controlplane.api.audit import DELETE, Change
 from controlplane.api.documents import stored_zone
 from controlplane.authentication_modes import NO_PASSWORDS
+from controlplane.http_requests import HttpProblem
 from controlplane.pages.charts import Chart, bar_chart
 from controlplane.pages.desk import Desk, Page, redirect
 from controlplane.pages.rendering import byte_text, count_text
@@ -17,7 +18,7 @@ from controlplane.pages.zone_list import labels_of, shown_name
 from controlplane.partner_zone import TrafficControlPolicies
 from controlplane.yaml_source import dump
 from controlplane.zone_activity import Rates, ZoneActivity
-from controlplane.zone_service import NotFound, ZoneView
+from controlplane.zone_service import ZoneView
 
 CONFIRMATION: Final = "DELETE"
 
@@ -99,9 +100,9 @@ class ZonePage:
             return self._ask(visit, f"Type {CONFIRMATION}, in capitals, to delete the zone.", 400)
         version = visit.form.get("version")
         wanted = int(version) if version.isascii() and version.isdigit() and len(version) < 19 else None
+        if wanted is None:
+            raise HttpProblem(400, "Bad Request", "The form doesn't say which version of the zone it is about.")
         with self._desk.audit.change(visit.peer, visit.caller, Change(DELETE, zone=visit.zone)):
-            if wanted is None:
-                raise NotFound("the form doesn't say which version of the zone it is about; open the page again")
             await self._desk.service.delete(visit.zone, wanted)
         return redirect("/zones")
 

@@ -151,4 +151,4 @@ async def test_what_was_changed_meanwhile_is_not_deleted(browser: Browser, servi
     assert answer.status_code == 412 and service.zone(NAME).version == 2
     for version in ("", "x", "9" * 30):
         answer = await browser.send(f"/zones/{NAME}/delete", {"confirmation": "DELETE", "version": version})
-        assert answer.status_code == 404 and service.zone(NAME).version == 2
+        assert answer.status_code == 400 and service.zone(NAME).version == 2
