@@ -108,7 +108,7 @@ class ZoneForm:
         ]
         if self.limits != known.limits:
             self._put_limits(manifest["spec"], errors)
-        return _in_short(manifest)
+        return in_short(manifest)
 
     def _put_labels(self, manifest: Manifest, errors: Errors) -> None:
         metadata = manifest["metadata"]
@@ -177,7 +177,7 @@ def _empty() -> Manifest:
     return {"apiVersion": "v2", "kind": KIND, "metadata": {}, "spec": {}}
 
 
-def _in_short(manifest: Manifest) -> Manifest:
+def in_short(manifest: Manifest) -> Manifest:
     """With a service account alone where that says it all, and fields in the order of the documentation."""
     spec: Manifest = copy.copy(manifest["spec"])
     mode = spec.get("authenticationMode", {})

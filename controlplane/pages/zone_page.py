@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from starlette.responses import Response
 
@@ -14,6 +14,7 @@ from controlplane.pages.charts import Chart, bar_chart
 from controlplane.pages.desk import Desk, Page, redirect
 from controlplane.pages.rendering import byte_text, count_text
 from controlplane.pages.visits import Visit
+from controlplane.pages.zone_form import in_short
 from controlplane.pages.zone_list import labels_of, shown_name
 from controlplane.partner_zone import TrafficControlPolicies
 from controlplane.yaml_source import dump
@@ -111,14 +112,7 @@ def manifest_text(view: ZoneView) -> str:
     """The zone as `zonegate apply` takes it, without what an answer adds."""
     stored = stored_zone(view)
     metadata = {name: value for name, value in stored["metadata"].items() if name in ("name", "labels")}
-    return dump({**stored, "metadata": metadata, "spec": _short(stored["spec"])}, unicode=True)
-
-
-def _short(spec: dict[str, Any]) -> dict[str, Any]:
-    """With one spelling of the service account: the short one, where it says all."""
-    mode = spec.get("authenticationMode", {"type": "PLAIN"})
-    spare = "authenticationMode" if mode["type"] == "PLAIN" else "serviceAccount"
-    return {name: value for name, value in spec.items() if name != spare}
+    return dump(in_short({**stored, "metadata": metadata}), unicode=True)
 
 
 def _limits(policies: TrafficControlPolicies | None, rates: Rates) -> Sequence[LimitView]:
